@@ -168,7 +168,9 @@ fn event_trail(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
     for event in &expected {
         match event.find(&trail) {
             Ok(line) => finding.check(true, line),
-            Err(line) => finding.check_unless_starved(false, starved && event.is_missing(&trail), line),
+            Err(events::NoEvent(line)) => {
+                finding.check_unless_starved(false, starved && event.is_missing(&trail), line)
+            }
         };
     }
     finding.summary(format!(

@@ -151,7 +151,7 @@ fn missing(deployment: &Value, set: &str, pods: &[Identity], events: &[CoreEvent
     let events: Vec<Value> = events.iter().filter_map(|e| serde_json::to_value(e).ok()).collect();
     let events: Vec<_> = events.iter().filter_map(|e| Object::new(e).ok().map(Trail::new)).collect();
     let deployment = Object::new(deployment).ok()?;
-    of_rollout(&deployment, set, pods).iter().find_map(|expected| expected.find(&events).err())
+    of_rollout(&deployment, set, pods).iter().find_map(|expected| Some(expected.find(&events).err()?.0))
 }
 
 /// A7: changes the image while a client asks through the Service. If the rollout does not complete, the present state

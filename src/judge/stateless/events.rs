@@ -74,17 +74,25 @@ pub struct Expected<'e> {
     pub ends: String,
 }
 
+/// No event is as expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoEvent(
+    /// The difference between what was expected and the most similar event, in a sentence.
+    pub String,
+);
+
 impl Expected<'_> {
     /// Whether no event about this object has the expected reason.
     pub fn is_missing(&self, events: &[Trail<'_>]) -> bool {
         !events.iter().any(|e| e.regarding() == self.regarding && e.reason() == self.reason)
     }
 
-    /// Finds the expected event; otherwise describes the most similar event.
+    /// Finds the expected event, and describes it in a line.
     ///
     /// # Errors
-    /// The difference, in a sentence.
-    pub fn find(&self, events: &[Trail<'_>]) -> Result<String, String> {
+    /// [`NoEvent`].
+    pub fn find(&self, events: &[Trail<'_>]) -> Result<String, NoEvent> {
         let about: Vec<_> =
             events.iter().filter(|e| e.regarding() == self.regarding && e.reason() == self.reason).collect();
         let right = |e: &&&Trail<'_>| {
@@ -108,7 +116,7 @@ impl Expected<'_> {
         let found = about
             .last()
             .map(|e| format!("; found one by {} on {}: {}", e.component(), e.host(), e.message()));
-        Err(format!("{wanted}{place}{said}{}", found.unwrap_or_default()))
+        Err(NoEvent(format!("{wanted}{place}{said}{}", found.unwrap_or_default())))
     }
 }
 
