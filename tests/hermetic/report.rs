@@ -451,7 +451,7 @@ fn every_format_is_written_whole_or_not_at_all() {
 /// is read whole and judged alike.
 #[rstest]
 fn a_run_of_each_schema_stays_readable(#[values(1, 2)] schema: u32) {
-    let file = crate::schemas::folder().join(format!("schema-{schema}/events.jsonl"));
+    let file = crate::schemas::folder().join(format!("schema-{schema}/stateless.jsonl"));
     let records = event::read(&file).expect("it is read");
     let text = std::fs::read_to_string(&file).expect("the fixture");
     for (line, record) in text.lines().zip(&records) {
