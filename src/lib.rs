@@ -75,6 +75,7 @@ mod exec;
 pub mod exec;
 mod file;
 pub mod progress;
+mod retry;
 #[cfg(not(feature = "internals"))]
 mod sanitise;
 #[cfg(feature = "internals")]

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::BackoffBuilder as _;
 use futures::{AsyncReadExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
@@ -20,6 +19,7 @@ use super::Folder;
 use crate::artefact::private_dir;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::retry;
 use crate::secret::Secrets;
 
 mod sink;
@@ -304,8 +304,8 @@ async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
         if error.is_none() {
             pauses = self::pauses();
         }
-        let pause = match error {
-            Some(_) => pauses.next().unwrap_or_default(),
+        let pause = match &error {
+            Some(error) => pauses(error),
             // The next state of its pod is the reason, and arrives within moments.
             None => SETTLE,
         };
@@ -366,10 +366,6 @@ async fn read(
     }
 }
 
-fn pauses() -> impl Iterator<Item = Duration> {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(2))
-        .without_max_times()
-        .build()
+fn pauses() -> impl FnMut(&kube::Error) -> Duration {
+    retry::doubling(Duration::from_millis(200), Duration::from_secs(2))
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up: a module may import from its own layer and from lower ones. Tests within a file may look up.
 const LAYERS: &[&[&str]] = &[
     &["sanitise", "secret"],
-    &["artefact", "chain", "deadline", "duration", "exec", "file", "hint", "progress", "stack"],
+    &["artefact", "chain", "deadline", "duration", "exec", "file", "hint", "progress", "retry", "stack"],
     &["config"],
     &["kubernetes"],
     &["event"],

@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::BackoffBuilder;
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectList, WatchEvent, WatchParams};
 use serde_json::Value;
@@ -16,6 +15,7 @@ use super::known::{self, Known};
 use crate::client::ApiError;
 use crate::deadline::Deadline;
 use crate::event::{Change, Event, EventLog};
+use crate::retry;
 
 /// Timeout for the answer to a list, and for a watch to be accepted.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -125,7 +125,7 @@ impl Watch {
             if let Over::Gone(_) = over {
                 at = None;
             }
-            let pause = pauses.next().unwrap_or_default();
+            let pause = pauses(&over);
             Deadline::after(pause).pause(pause).await;
         }
     }
@@ -210,10 +210,10 @@ impl Watch {
     async fn shown(&self) -> ObjectList<DynamicObject> {
         let mut pauses = pauses();
         loop {
-            if let Ok(list) = self.all().await {
-                return list;
-            }
-            let pause = pauses.next().unwrap_or_default();
+            let pause = match self.all().await {
+                Ok(list) => return list,
+                Err(error) => pauses(&error),
+            };
             Deadline::after(pause).pause(pause).await;
         }
     }
@@ -267,10 +267,6 @@ impl Watch {
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pauses between tries: 0.1 s, doubling up to the maximum.
-fn pauses() -> impl Iterator<Item = Duration> {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .build()
+fn pauses<W>() -> impl FnMut(&W) -> Duration {
+    retry::doubling(Duration::from_millis(100), LONGEST_PAUSE)
 }
