@@ -9,7 +9,8 @@ use kube::core::Status;
 
 use crate::chain::answered;
 use crate::hint::{FailureKind, Hint};
-use crate::sanitise;
+use crate::deadline::Deadline;
+use crate::{retry, sanitise};
 
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them, because the connection of a
 /// kube client is a task. Each test makes its own.
@@ -166,6 +167,38 @@ impl From<kube::runtime::watcher::Error> for ApiError {
             other => Self { text: sanitise::line(&innermost(&other)), status: None },
         }
     }
+}
+
+/// Repeats a request until the API answers, an error does not pass, or the deadline passes; then returns the last error.
+/// An attempt is dropped at the deadline. A server that says when to ask again is not asked before.
+pub(crate) async fn asked<T, F>(
+    deadline: Deadline,
+    mut pauses: impl FnMut(&ApiError) -> Duration,
+    mut ask: impl FnMut() -> F,
+    passes: impl Fn(&ApiError) -> bool,
+) -> Result<T, ApiError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    let wanted = |error: &ApiError| {
+        let seconds = error.status.as_ref().and_then(|s| s.details.as_ref()?.retry_after_seconds.into());
+        Duration::from_secs(seconds.unwrap_or(0).into())
+    };
+    let pauses = |error: &ApiError| pauses(error).max(wanted(error));
+    let answer = retry::try_until(deadline, pauses, || {
+        let asked = deadline.bound(ask());
+        async {
+            match asked.await {
+                Ok(Ok(answer)) => Ok(Ok(answer)),
+                Ok(Err(error)) => match ApiError::from(error) {
+                    error if passes(&error) => Ok(Err(error)),
+                    error => Err(error),
+                },
+                Err(_) => Ok(Err(ApiError { text: "the API gave no answer".into(), status: None })),
+            }
+        }
+    });
+    answer.await?.map_err(|late| late.last)
 }
 
 /// Returns the texts of an error's chain, without texts that only repeat their source.

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::manifest::FIELD_MANAGER;
+use crate::retry;
 
 /// Annotation of a node that [`cordon`] cordoned.
 const CORDONED: &str = "dev.seatrial.cordoned";
@@ -79,23 +80,17 @@ pub(crate) async fn patient<T, F>(deadline: Deadline, ask: impl Fn() -> F) -> ku
 where
     F: Future<Output = kube::Result<T>>,
 {
-    loop {
+    let passes = |error: &kube::Error| match error {
+        // 403: right after a start the API server does not have all its RBAC rules.
+        // 409: somebody changed the object between our read and our change.
+        kube::Error::Api(status) => matches!(status.code, 403 | 409 | 429) || status.code >= 500,
+        _ => true,
+    };
+    let answer = retry::try_until(deadline, retry::every(SOON), || async {
         match ask().await {
-            Err(error) if !deadline.is_over() => {
-                let passes = match &error {
-                    // Right after a start the API server does not have all its RBAC rules: 403.
-                    kube::Error::Api(status) => {
-                        // 409: somebody changed the object between our read and our change.
-                        matches!(status.code, 403 | 409 | 429) || status.code >= 500
-                    }
-                    _ => true,
-                };
-                if !passes {
-                    return Err(error);
-                }
-                deadline.pause(SOON).await;
-            }
-            answer => return answer,
+            Err(error) if passes(&error) => Ok(Err(error)),
+            answer => answer.map(Ok),
         }
-    }
+    });
+    answer.await?.map_err(|late| late.last)
 }

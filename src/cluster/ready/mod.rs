@@ -27,6 +27,7 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::node;
+use crate::retry;
 use crate::wait::{self, Check, Verdict, WaitError, check};
 
 /// The result of a readiness check.
@@ -251,18 +252,10 @@ impl Looking<'_> {
         &self,
         ask: impl Fn() -> F,
     ) -> Result<T, String> {
-        let mut last = None;
-        loop {
-            let answer = self.deadline.bound(ask()).await;
-            let over = self.deadline.is_over();
-            match answer {
-                Ok(Ok(found)) => return Ok(found),
-                Ok(Err(why)) if over => return Err(last.unwrap_or(why)),
-                Ok(Err(why)) => last = Some(why),
-                Err(late) => return Err(last.unwrap_or_else(|| late.to_string())),
-            }
-            self.deadline.pause(LOOK).await;
-        }
+        let answer = retry::until(self.deadline, retry::every(LOOK), || async {
+            self.deadline.bound(ask()).await.unwrap_or_else(|late| Err(late.to_string()))
+        });
+        answer.await.map_err(|late| late.last)
     }
 }
 

@@ -14,10 +14,11 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::Status;
 use serde_json::json;
 
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, asked};
 use crate::cluster::ClusterError;
 use crate::deadline::Deadline;
 use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
+use crate::retry;
 
 /// Annotation of a node that seatrial declared out of service. Declarations of others are not taken back.
 const DECLARED: &str = "dev.seatrial.out-of-service";
@@ -31,6 +32,14 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// The API's last answer, if the deadline is over or the API refuses.
 pub async fn declare(client: &Client, node: &str, deadline: Deadline) -> Result<(), ApiError> {
     retried(deadline, || set(client, node, true)).await
+}
+
+/// Repeats a change that the API did not make: it was not available, or somebody else changed the node.
+async fn retried<T, F>(deadline: Deadline, ask: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    asked(deadline, retry::every(AGAIN), ask, |error| error.is_transient() || error.code() == Some(409)).await
 }
 
 /// Takes back the declarations of [`declare`] on every node; returns the nodes that had the taint. A taint that
@@ -105,23 +114,4 @@ fn is_ours(taint: &Taint) -> bool {
 
 fn taints(node: &Node) -> Vec<Taint> {
     node.spec.as_ref().and_then(|s| s.taints.clone()).unwrap_or_default()
-}
-
-/// Retries until success, a refusal for another reason than a conflict, or the deadline.
-async fn retried<T, F>(deadline: Deadline, mut work: impl FnMut() -> F) -> Result<T, ApiError>
-where
-    F: Future<Output = kube::Result<T>>,
-{
-    let mut last = ApiError { text: "the API gave no answer".into(), status: None };
-    loop {
-        match deadline.bound(work()).await {
-            Ok(Ok(done)) => return Ok(done),
-            Ok(Err(error)) => last = ApiError::from(error),
-            Err(_) => return Err(last),
-        }
-        if deadline.is_over() || !(last.is_transient() || last.code() == Some(409)) {
-            return Err(last);
-        }
-        deadline.pause(AGAIN).await;
-    }
 }

@@ -13,6 +13,7 @@ use super::super::{Manifest, ManifestError, Object};
 use super::served::{discover, scoped};
 use crate::client::Client;
 use crate::deadline::Deadline;
+use crate::retry;
 use crate::sanitise;
 use crate::wait::{self, Check, Verdict, check};
 
@@ -106,18 +107,16 @@ pub(super) async fn served<'o>(
             })?;
         }
     }
-    // Discovery lists an established kind a moment later, and no watch reports that.
-    while !awaited.is_empty() {
-        let discovery = discover(client, deadline).await?;
-        awaited.retain(|types| discovery.resolve_typemeta(types).is_none());
-        if deadline.is_over() {
-            break;
-        }
-        if !awaited.is_empty() {
-            deadline.pause(Duration::from_millis(200)).await;
-        }
+    if awaited.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    // Discovery lists an established kind a moment later, and no watch reports that.
+    let listed = || async {
+        let discovery = discover(client, deadline).await?;
+        let all = awaited.iter().all(|types| discovery.resolve_typemeta(types).is_some());
+        Ok(if all { Ok(()) } else { Err(()) })
+    };
+    retry::try_until(deadline, retry::every(Duration::from_millis(200)), listed).await.map(drop)
 }
 
 /// Met when the definition has the condition Established: its kind is served.
