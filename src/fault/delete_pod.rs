@@ -10,6 +10,7 @@ use super::kill_container::{nothing_lasts, on_the_node, pod_of};
 use super::{Checked, Fault, FaultError, Given, Parameter, Target, TargetKind};
 use crate::deadline::Deadline;
 use crate::node::Node;
+use crate::retry;
 
 /// Deletes a pod by its UID, never a later pod of that name. The node may be down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,25 +99,25 @@ impl Fault for DeletePod {
             let uid = checked.found.as_str().unwrap_or_default().to_owned();
             api.delete(&path, &uid, self.grace, deadline).await?;
             let limit = deadline.at_most(ASK);
-            loop {
+            let ending = retry::try_until(limit, retry::every(LOOK), || async {
                 let now = api.get(&path, limit).await?.filter(|p| p["metadata"]["uid"] == uid.as_str());
                 let ending = now.as_ref().map(|p| &p["metadata"]["deletionTimestamp"]);
-                if ending.is_none_or(|at| !at.is_null() && self.grace != Some(Duration::ZERO)) {
-                    return Ok(json!({
-                        "pod": pod.to_string(),
-                        "uid": uid,
-                        "gone": now.is_none(),
-                        "ends_at": ending,
-                        "grace_s": self.grace.map(|g| g.as_secs()),
-                    }));
+                if ending.is_some_and(|at| at.is_null() || self.grace == Some(Duration::ZERO)) {
+                    return Ok::<_, FaultError>(Err(()));
                 }
-                if limit.is_over() {
-                    let (fault, node) = (self.name, target.node.name.clone());
-                    let found = format!("{pod} of UID {uid} is not ending");
-                    return Err(FaultError::Unproved { fault, node, what: "took no hold", found });
-                }
-                limit.pause(LOOK).await;
-            }
+                Ok(Ok(json!({
+                    "pod": pod.to_string(),
+                    "uid": uid,
+                    "gone": now.is_none(),
+                    "ends_at": ending,
+                    "grace_s": self.grace.map(|g| g.as_secs()),
+                })))
+            });
+            ending.await?.map_err(|_| {
+                let (fault, node) = (self.name, target.node.name.clone());
+                let found = format!("{pod} of UID {uid} is not ending");
+                FaultError::Unproved { fault, node, what: "took no hold", found }
+            })
         })
     }
 

@@ -10,6 +10,7 @@ use super::inside::{Facts, Inside, LASTS};
 use super::{Checked, Fault, FaultError, Given, Parameter, Target};
 use crate::deadline::Deadline;
 use crate::node::Node;
+use crate::retry;
 
 /// Fills a node's disk by a bounded amount, and makes the kubelet believe that the disk is full.
 ///
@@ -59,24 +60,17 @@ impl FillDisk {
     async fn noticed(&self, target: &Target, deadline: Deadline) -> Result<Value, FaultError> {
         let api = Api::of(&target.node).await?;
         let limit = deadline.at_most(NOTICED);
-        loop {
+        let look = || async {
             let node = api.get(&node_path(&target.node.name), limit).await;
-            let pressure = node.as_ref().ok().and_then(Option::as_ref).and_then(pressure);
-            match pressure {
-                Some(condition) if condition["status"] == "True" => return Ok(condition),
-                last if limit.is_over() => {
-                    let facts = last.map_or_else(|| "no DiskPressure condition".into(), |c| c.to_string());
-                    let node = target.node.name.clone();
-                    return Err(FaultError::Unproved {
-                        fault: NAME,
-                        node,
-                        what: "took no hold",
-                        found: facts,
-                    });
-                }
-                _ => limit.pause(LOOK).await,
+            match node.ok().flatten().as_ref().and_then(pressure) {
+                Some(condition) if condition["status"] == "True" => Ok(condition),
+                last => Err(last),
             }
-        }
+        };
+        retry::until(limit, retry::every(LOOK), look).await.map_err(|late| {
+            let found = late.last.map_or_else(|| "no DiskPressure condition".into(), |c| c.to_string());
+            FaultError::Unproved { fault: NAME, node: target.node.name.clone(), what: "took no hold", found }
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::engine::EngineError;
 use crate::exec::tail;
 use crate::node::{Node, NodeError, address_of};
+use crate::retry;
 
 /// Timeout of one script run.
 const RUN: Duration = Duration::from_secs(60);
@@ -61,29 +62,23 @@ impl Inside {
     /// Brings the node back to running and removes the fault.
     pub async fn clear(&self, node: &Node, deadline: Deadline) -> Result<Value, FaultError> {
         let limit = deadline.at_most(CLEAR);
-        let mut last = None;
-        loop {
+        let cleared = retry::try_until(limit, retry::every(AGAIN), || async {
             let mut proof = restore(node, limit).await?;
             if proof.get("gone").is_some() {
-                return Ok(proof);
+                return Ok::<_, FaultError>(Ok(proof));
             }
-            let error = match self.run(node, "clear", limit).await {
+            Ok(match self.run(node, "clear", limit).await {
                 Ok(facts) if !broken(&facts) => {
                     if let Value::Object(proof) = &mut proof {
                         proof.extend(facts.into_iter().filter(|(name, _)| name != "broken"));
                     }
-                    return Ok(proof);
+                    Ok(proof)
                 }
-                Ok(facts) => self.unproved(node, "is not gone", &facts),
-                Err(error) => error,
-            };
-            // An error at the deadline is less useful than the error before.
-            if limit.is_over() {
-                return Err(last.unwrap_or(error));
-            }
-            last = Some(error);
-            limit.pause(AGAIN).await;
-        }
+                Ok(facts) => Err(self.unproved(node, "is not gone", &facts)),
+                Err(error) => Err(error),
+            })
+        });
+        cleared.await?.map_err(|late| late.last)
     }
 
     /// Runs one verb.

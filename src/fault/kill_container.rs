@@ -11,6 +11,7 @@ use super::target::PodOn;
 use super::{Checked, Fault, FaultError, Given, Target, TargetKind, guard};
 use crate::deadline::Deadline;
 use crate::node::Node;
+use crate::retry;
 
 /// Kills the first process of a pod's container with SIGKILL, from inside its node. Neither the runtime nor the kubelet
 /// gets a request, so both see a crash. The kubelet restarts the container according to the pod's restart policy.
@@ -123,18 +124,15 @@ impl Fault for KillContainer {
 async fn reported(target: &Target, pod: &PodOn, id: &str, deadline: Deadline) -> Result<Value, FaultError> {
     let api = Api::of(&target.node).await?;
     let (path, limit) = (pod_path(&pod.namespace, &pod.name), deadline.at_most(REPORTED));
-    loop {
+    let look = || async {
         // After an API error, the next look may succeed.
         let object = api.get(&path, limit).await.ok().flatten().unwrap_or_default();
-        if let Some(ended) = ended(&object, id) {
-            return Ok(ended);
-        }
-        if limit.is_over() {
-            let (node, found) = (target.node.name.clone(), format!("{pod}: no report of the end of {id}"));
-            return Err(FaultError::Unproved { fault: NAME, node, what: "took no hold", found });
-        }
-        limit.pause(LOOK).await;
-    }
+        ended(&object, id).ok_or(())
+    };
+    retry::until(limit, retry::every(LOOK), look).await.map_err(|_| {
+        let (node, found) = (target.node.name.clone(), format!("{pod}: no report of the end of {id}"));
+        FaultError::Unproved { fault: NAME, node, what: "took no hold", found }
+    })
 }
 
 /// The end of a container by SIGKILL, from a pod's status.

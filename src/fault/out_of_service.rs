@@ -11,6 +11,7 @@ use super::{Checked, Fault, FaultError, Given, Parameter, StopNode, Target, guar
 use crate::deadline::Deadline;
 use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
 use crate::node::Node;
+use crate::retry;
 
 /// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`. Kubernetes then force-deletes the pods that
 /// do not tolerate the taint, also those of StatefulSets, and detaches their volumes.
@@ -104,20 +105,13 @@ impl Fault for OutOfService {
 /// Adds or removes the taint, and returns the taints that the API then shows.
 async fn set_taint(node: &Node, wanted: bool, deadline: Deadline) -> Result<Value, FaultError> {
     let path = node_path(&node.name);
-    loop {
-        let last = match step(node, &path, wanted, deadline).await {
-            Ok(Some(taints)) => return Ok(taints),
-            Ok(None) => None,
-            Err(error) => Some(error),
-        };
-        if deadline.is_over() {
-            let found = "the node object keeps changing".to_owned();
-            let what = if wanted { "took no hold" } else { "is not gone" };
-            let changing = FaultError::Unproved { fault: NAME, node: node.name.clone(), what, found };
-            return Err(last.unwrap_or(changing));
-        }
-        deadline.pause(AGAIN).await;
-    }
+    let what = if wanted { "took no hold" } else { "is not gone" };
+    let changing = || {
+        let found = "the node object keeps changing".to_owned();
+        FaultError::Unproved { fault: NAME, node: node.name.clone(), what, found }
+    };
+    let set = || async { step(node, &path, wanted, deadline).await?.ok_or_else(changing) };
+    retry::until(deadline, retry::every(AGAIN), set).await.map_err(|late| late.last)
 }
 
 /// Reads the node once and, if necessary, changes it once. Returns the taints when they are as wanted.

@@ -8,6 +8,7 @@ use super::FaultError;
 use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{Node, NodeError, Power, address_of};
+use crate::retry;
 
 /// How long after the death of its sender a busy engine may still process a request: 5 s were seen.
 pub(super) const IN_FLIGHT: Duration = Duration::from_secs(10);
@@ -30,16 +31,11 @@ pub(super) async fn reach(
         Ok(done) => done?,
         Err(_) => return Err(late(doing, node, node.power().await?, deadline)),
     }
-    loop {
+    let reached = retry::try_until(deadline, retry::every(LOOK), || async {
         let container = node.container().await?;
-        if container.power == wanted {
-            return Ok(container);
-        }
-        if deadline.is_over() {
-            return Err(late(doing, node, container.power, deadline));
-        }
-        deadline.pause(LOOK).await;
-    }
+        Ok::<_, FaultError>(if container.power == wanted { Ok(container) } else { Err(container.power) })
+    });
+    reached.await?.map_err(|end| late(doing, node, end.last, deadline))
 }
 
 /// Brings the container back to running from any state.

@@ -10,6 +10,7 @@ use super::restore::{IN_FLIGHT, restore};
 use super::{Checked, Fault, FaultError, Given, Parameter, Target, guard};
 use crate::deadline::Deadline;
 use crate::node::{Node, NodeError, Power, address_of};
+use crate::retry;
 
 /// Limits all processes of a node together to a part of one processor core, as `docker update --cpu-quota` does. On
 /// hosts with cgroup v1 the kernel refuses a limit below the limit of a pod on the node.
@@ -151,39 +152,37 @@ impl Fault for SlowCpu {
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let mut last: Option<String> = None;
-            loop {
+            let cleared = retry::try_until(deadline, retry::every(AGAIN), || async {
                 // Lift the limit first: otherwise a node that is down would start with it.
                 let lifted = lift(node).await;
                 let mut proof = restore(node, deadline).await?;
                 if proof.get("gone").is_some() {
-                    return Ok(proof);
+                    return Ok::<_, FaultError>(Ok(proof));
                 }
                 let now = node.container().await?;
                 if now.cores.is_some() || now.power != Power::Running {
-                    last = Some(format!("limit {:?}", now.cores));
-                } else {
-                    // The engine reports the requested limit; the kernel shows the effective one.
-                    match self.inside().run(node, "clear", deadline).await {
-                        Ok(facts) if facts.get("broken") == Some(&false.into()) => {
-                            proof["cores"] = Value::Null;
-                            for fact in ["limit", "throttled_periods"] {
-                                proof[fact] = facts.get(fact).cloned().unwrap_or_default();
-                            }
-                            return Ok(proof);
+                    return Ok(Err((lifted, format!("limit {:?}", now.cores))));
+                }
+                // The engine reports the requested limit; the kernel shows the effective one.
+                let found = match self.inside().run(node, "clear", deadline).await {
+                    Ok(facts) if facts.get("broken") == Some(&false.into()) => {
+                        proof["cores"] = Value::Null;
+                        for fact in ["limit", "throttled_periods"] {
+                            proof[fact] = facts.get(fact).cloned().unwrap_or_default();
                         }
-                        Ok(facts) => last = Some(Value::from(facts).to_string()),
-                        // An error at the deadline is less useful than the error before.
-                        Err(error) => _ = last.get_or_insert_with(|| error.to_string()),
+                        return Ok(Ok(proof));
                     }
-                }
-                if deadline.is_over() {
-                    lifted?;
-                    let (fault, node, found) = (NAME, node.name.clone(), last.unwrap_or_default());
-                    return Err(FaultError::Unproved { fault, node, what: "is not gone", found });
-                }
-                deadline.pause(AGAIN).await;
-            }
+                    Ok(facts) => Value::from(facts).to_string(),
+                    Err(error) => error.to_string(),
+                };
+                Ok(Err((lifted, found)))
+            });
+            let (lifted, found) = match cleared.await? {
+                Ok(proof) => return Ok(proof),
+                Err(late) => late.last,
+            };
+            lifted?;
+            Err(FaultError::Unproved { fault: NAME, node: node.name.clone(), what: "is not gone", found })
         })
     }
 }
