@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::{ApiError, Engine, EngineError, bounded};
 use crate::deadline::Deadline;
+use crate::retry;
 
 /// The kernel's period for processor limits, in microseconds.
 const CPU_PERIOD: i64 = 100_000;
@@ -270,13 +271,11 @@ impl Engine {
             Err(error) if error.status() == Some(404) => Ok(()),
             // Another client is already removing it: wait until that is done.
             Err(error) if error.status() == Some(409) => {
-                while self.container(name).await?.is_some() {
-                    if deadline.is_over() {
-                        return Err(error);
-                    }
-                    deadline.pause(Duration::from_millis(200)).await;
-                }
-                Ok(())
+                let gone = || async {
+                    Ok::<_, EngineError>(self.container(name).await?.map_or(Ok(()), |_| Err(())))
+                };
+                let pauses = retry::every(Duration::from_millis(200));
+                retry::try_until(deadline, pauses, gone).await?.map_err(|_| error)
             }
             other => other,
         }

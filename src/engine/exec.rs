@@ -10,6 +10,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{ApiError, Engine, EngineError};
 use crate::deadline::Deadline;
+use crate::retry;
 
 /// Maximum output of one command in bytes; more is an error.
 const OUTPUT_LIMIT: usize = 64 << 20;
@@ -211,16 +212,14 @@ impl Engine {
         doing: impl Fn() -> String + Copy,
         deadline: Deadline,
     ) -> Result<i64, EngineError> {
-        loop {
+        let ended = retry::try_until(deadline, retry::every(Duration::from_millis(20)), || async {
             let state = self.ask(doing, deadline, self.docker.inspect_exec(id)).await?;
-            match (state.running, state.exit_code) {
-                (Some(false) | None, Some(code)) => return Ok(code),
-                _ if deadline.is_over() => {
-                    return Err(EngineError::Timeout { doing: doing(), waited: deadline.waited() });
-                }
-                _ => deadline.pause(Duration::from_millis(20)).await,
-            }
-        }
+            Ok::<_, EngineError>(match (state.running, state.exit_code) {
+                (Some(false) | None, Some(code)) => Ok(code),
+                _ => Err(()),
+            })
+        });
+        ended.await?.map_err(|late| EngineError::Timeout { doing: doing(), waited: late.waited })
     }
 }
 

@@ -2,6 +2,7 @@
 //! touched.
 
 use std::fs::File;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::exec::{Exec, ExecError};
 use crate::file::{self, Readers};
 use crate::kubernetes::kubeadm_output;
 use crate::node::{CLUSTER_LABEL, Role};
+use crate::retry::{self, Late};
 use crate::sanitise;
 
 /// The `kind` program and the engine that it works on.
@@ -212,8 +214,8 @@ impl Kind<'_> {
     /// Removes the cluster's own network. Containers that were just removed may stay in it for a moment. If it has a
     /// container of somebody else, the engine refuses and the network stays; returns a message about that.
     async fn remove_network(&self, name: &str, deadline: Deadline) -> Result<Option<String>, ClusterError> {
-        loop {
-            let Err(error) = self.clusters.engine.remove_network(name).await else { return Ok(None) };
+        let removed = retry::try_until(deadline, retry::every(LOOK), || async {
+            let Err(error) = self.clusters.engine.remove_network(name).await else { return Ok(Ok(None)) };
             let mut users = self.clusters.engine.containers(&[]).await?;
             users.retain(|c| c.networks.iter().any(|network| network == name));
             let is_strange =
@@ -221,15 +223,13 @@ impl Kind<'_> {
             if !users.is_empty() && users.iter().all(is_strange) {
                 let users = users.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
                 let users = sanitise::line(&users);
-                return Ok(Some(format!(
+                return Ok(Ok(Some(format!(
                     "network {name} stays, because {users} uses it; once nobody needs it: docker network rm {name}"
-                )));
+                ))));
             }
-            if deadline.is_over() {
-                return Err(error.into());
-            }
-            deadline.pause(LOOK).await;
-        }
+            Ok::<_, ClusterError>(Err(error))
+        });
+        Ok(removed.await?.map_err(|late| late.last)?)
     }
 
     /// Takes the lock that allows one creation at a time in a state folder: parallel creations race for docker's
@@ -272,23 +272,22 @@ pub(crate) async fn locked(
     let lock = File::options().create(true).truncate(false).write(true).read(true).open(path);
     let lock = lock.map_err(|e| ClusterError::file("open", path, e))?;
     let mut said = false;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(std::fs::TryLockError::Error(e)) => return Err(ClusterError::file("lock", path, e)),
-            Err(std::fs::TryLockError::WouldBlock) if deadline.is_over() => {
-                let (name, waited) = (name.into(), deadline.waited());
-                let doing = "wait for another creation before that of";
-                return Err(ClusterError::Late { doing, name, waited });
-            }
+    let taken = retry::try_until(deadline, retry::every(LOOK), || {
+        ready(match lock.try_lock() {
+            Ok(()) => Ok(Ok(())),
+            Err(std::fs::TryLockError::Error(e)) => Err(ClusterError::file("lock", path, e)),
             Err(std::fs::TryLockError::WouldBlock) => {
                 if !std::mem::replace(&mut said, true) {
                     waits();
                 }
-                deadline.pause(LOOK).await;
+                Ok(Err(()))
             }
-        }
-    }
+        })
+    });
+    let doing = "wait for another creation before that of";
+    let late = |late: Late<()>| ClusterError::Late { doing, name: name.into(), waited: late.waited };
+    taken.await?.map_err(late)?;
+    Ok(lock)
 }
 
 /// Returns kind's line without its bullet: ` • Preparing nodes 📦 📦 ...` becomes `Preparing nodes`.

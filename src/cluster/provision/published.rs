@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::deadline::Deadline;
+use crate::retry;
 
 /// Time for the port to accept connections: the engine publishes it before the container runs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,15 +30,14 @@ pub(crate) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), Clu
 
 /// Reports whether connections to the port are refused until the deadline.
 async fn refused(port: SocketAddr, deadline: Deadline) -> bool {
-    let mut refused = false;
-    loop {
+    let reached = retry::until(deadline, retry::every(AGAIN), || async {
         match deadline.bound(TcpStream::connect(port)).await {
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => refused = true,
-            Err(_late) => return refused,
-            Ok(_) => return false,
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(true),
+            Err(_late) => Err(false),
+            Ok(_) => Ok(()),
         }
-        deadline.pause(AGAIN).await;
-    }
+    });
+    reached.await.is_err_and(|late| late.last)
 }
 
 #[cfg(test)]

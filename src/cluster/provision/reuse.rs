@@ -14,6 +14,7 @@ use crate::engine::{Container, Power};
 use crate::fault::{self, HealOutcome, Healed, IntentLog};
 use crate::image;
 use crate::node::{CLUSTER_LABEL, Role, address_of};
+use crate::retry;
 
 /// Time for an undisturbed cluster to show that it is ready.
 pub(super) const CHECK: Duration = Duration::from_secs(60);
@@ -65,12 +66,8 @@ impl Provisioner<'_> {
         }
         let deadline = self.deadline.at_most(limit);
         // The container runtime of a node that was just started does not answer yet.
-        while let Err(error) = self.load(&cluster).await {
-            if deadline.is_over() {
-                return Err(error);
-            }
-            deadline.pause(AGAIN).await;
-        }
+        let loaded = retry::until(deadline, retry::every(AGAIN), || self.load(&cluster)).await;
+        loaded.map_err(|late| late.last)?;
         self.detail("checking");
         let ready = ready::ready(&cluster, &self.wanted.workloads, since, deadline).await?;
         for other in &ready.others {

@@ -19,6 +19,7 @@ use crate::deadline::{Deadline, age};
 use crate::duration;
 use crate::engine::{Container, Engine, EngineError};
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL, Role};
+use crate::retry;
 use owner::{Mark, OWNER_FILE};
 use record::Record;
 
@@ -94,14 +95,13 @@ pub(crate) async fn look(clusters: &Clusters, name: &str) -> Result<Found, Clust
 /// Those of [`look`], without [`ClusterError::NotOurs`].
 pub(crate) async fn look_past(clusters: &Clusters, name: &str) -> Result<Found, ClusterError> {
     let patience = Deadline::after(REMOVAL);
-    loop {
+    let found = retry::try_until(patience, retry::every(Duration::from_millis(200)), || async {
         match look_once(clusters, name).await {
-            Err(ClusterError::Engine(EngineError::NotFound { .. })) if !patience.is_over() => {
-                patience.pause(Duration::from_millis(200)).await;
-            }
-            found => return found,
+            Err(error @ ClusterError::Engine(EngineError::NotFound { .. })) => Ok(Err(error)),
+            found => found.map(Ok),
         }
-    }
+    });
+    found.await?.map_err(|late| late.last)
 }
 
 /// Reports whether a cluster visibly belongs to somebody else.

@@ -1,6 +1,7 @@
 //! One builder for each key, and removal of what killed builders left behind.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::future::ready;
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::BuildError;
 use crate::deadline::Deadline;
+use crate::retry;
 
 /// The right to build the piece with this key. The kernel releases the lock when its process dies, so no other process
 /// works in the key's scratch folder while the lock is held. The lock is released with its last clone: work on another
@@ -47,16 +49,10 @@ impl KeyLock {
 
     /// Waits for the lock; none if the deadline passed.
     pub(in crate::image) async fn take(path: &Path, deadline: Deadline) -> Result<Option<Self>, BuildError> {
-        loop {
-            if let Some(lock) = Self::try_take(path)? {
-                return Ok(Some(lock));
-            }
-            if deadline.is_over() {
-                return Ok(None);
-            }
-            // A file lock cannot be watched.
-            deadline.pause(Duration::from_millis(100)).await;
-        }
+        // A file lock cannot be watched.
+        let pauses = retry::every(Duration::from_millis(100));
+        let take = || ready(Self::try_take(path).map(|lock| lock.ok_or(())));
+        Ok(retry::try_until(deadline, pauses, take).await?.ok())
     }
 }
 
