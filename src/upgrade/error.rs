@@ -9,6 +9,7 @@ use crate::engine::EngineError;
 use crate::hint::{FailureKind, Hint};
 use crate::image::ImageError;
 use crate::kubernetes::version::{NoVersion, Version};
+use crate::retry::Late;
 use crate::wait::WaitError;
 
 /// Why an upgrade was not begun, or did not finish.
@@ -162,6 +163,10 @@ impl UpgradeError {
 
     pub(super) fn api(doing: impl Into<String>, error: kube::Error) -> Self {
         Self::Api { doing: doing.into(), source: error.into() }
+    }
+
+    pub(super) fn late(what: impl Into<String>, late: Late<String>) -> Self {
+        Self::Late { what: what.into(), waited: late.waited, last: late.last }
     }
 
     /// Reports whether the error came before the step changed anything that belongs to an upgrade.

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures::TryFutureExt as _;
+
 use super::error::UpgradeError;
 use super::{Upgrading, programs_dir};
 use crate::deadline::Deadline;
@@ -12,6 +14,7 @@ use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::kubeadm_output;
 use crate::kubernetes::version::Version;
 use crate::node::Node;
+use crate::retry::{self, Late};
 use crate::{sanitise, secret};
 
 /// The kubeadm command to run.
@@ -104,20 +107,18 @@ pub(super) async fn mend(
 ) -> Result<Vec<String>, UpgradeError> {
     let unit = unit(to);
     let ask = ["systemctl", "show", "--property", "ActiveState", "--value", &unit];
-    loop {
-        let state = match engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await {
-            Ok(state) if !matches!(state.trim(), "activating" | "reloading") => break,
-            Ok(state) => state,
+    let ended = retry::try_until(deadline, retry::every(LOOK), || async {
+        match engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await {
+            Ok(state) if !matches!(state.trim(), "activating" | "reloading") => Ok(Ok(())),
+            Ok(state) => Ok(Err(state)),
             // On a node that was just started, systemd does not answer yet.
-            Err(error @ (EngineError::Command { .. } | EngineError::Timeout { .. })) => error.to_string(),
-            Err(error) => return Err(error.into()),
-        };
-        if deadline.is_over() {
-            let what = format!("kubeadm on {} ends", node.name);
-            return Err(UpgradeError::Late { what, waited: deadline.waited(), last: state });
+            Err(error @ (EngineError::Command { .. } | EngineError::Timeout { .. })) => {
+                Ok(Err(error.to_string()))
+            }
+            Err(error) => Err(error),
         }
-        deadline.pause(LOOK).await;
-    }
+    });
+    ended.await?.map_err(|late| UpgradeError::late(format!("kubeadm on {} ends", node.name), late))?;
     let back = engine.exec_ok(&node.name, &["bash", "-c", PUT_BACK], None, deadline.at_most(ASK)).await?;
     Ok(back.lines().map(str::to_owned).collect())
 }
@@ -141,29 +142,23 @@ async fn ended(
         unit,
         log,
     ];
-    let mut last = String::new();
-    loop {
-        match up.engine.exec_ok(&node.name, &look, None, deadline.at_most(ASK)).await {
-            Ok(said) => {
-                let (state, lines) = said.split_once('\n').unwrap_or((&said, ""));
-                lines.clone_into(&mut last);
-                up.detail(lines.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default().trim());
-                match state.trim() {
-                    "active" => return Ok(()),
-                    "activating" | "reloading" => {}
-                    _ => return Err(failed(up, node, log, lines, deadline).await),
-                }
-            }
-            Err(error) if deadline.is_over() => return Err(error.into()),
-            Err(EngineError::Timeout { .. }) => {}
+    let ended = retry::try_until(deadline, retry::every(LOOK), || async {
+        let said = match up.engine.exec_ok(&node.name, &look, None, deadline.at_most(ASK)).await {
+            Ok(said) => said,
+            Err(error @ EngineError::Timeout { .. }) => return Ok(Err(Err(error))),
             Err(error) => return Err(error.into()),
+        };
+        let (state, lines) = said.split_once('\n').unwrap_or((&said, ""));
+        up.detail(lines.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default().trim());
+        match state.trim() {
+            "active" => Ok(Ok(())),
+            "activating" | "reloading" => Ok(Err(Ok(tail(lines)))),
+            _ => Err(failed(up, node, log, lines, deadline).await),
         }
-        if deadline.is_over() {
-            let what = format!("kubeadm on {} ends", node.name);
-            return Err(UpgradeError::Late { what, waited: deadline.waited(), last: tail(&last) });
-        }
-        deadline.pause(LOOK).await;
-    }
+    });
+    let Err(Late { last, waited }) = ended.await? else { return Ok(()) };
+    let what = format!("kubeadm on {} ends", node.name);
+    Err(UpgradeError::Late { what, waited, last: last? })
 }
 
 /// Creates the error for a failed kubeadm: it depends on whether kubeadm had changed anything on its node.
@@ -204,16 +199,12 @@ pub(super) async fn may_read(
         "kubelet-config",
         "--output=name",
     ];
-    let mut last = String::from("no answer");
-    while !deadline.is_over() {
-        match up.engine.exec_ok(&node.name, &ask, None, deadline.at_most(Duration::from_secs(30))).await {
-            Ok(_) => return Ok(()),
-            Err(error) => last = tail(&error.to_string()),
-        }
-        deadline.pause(LOOK).await;
-    }
-    let what = format!("the kubelet of {} is allowed to read its configuration", node.name);
-    Err(UpgradeError::Late { what, waited: deadline.waited(), last })
+    let asked = retry::until(deadline, retry::every(LOOK), || {
+        let asked = up.engine.exec_ok(&node.name, &ask, None, deadline.at_most(Duration::from_secs(30)));
+        asked.map_err(|error| tail(&error.to_string()))
+    });
+    let what = || format!("the kubelet of {} is allowed to read its configuration", node.name);
+    asked.await.map(drop).map_err(|late| UpgradeError::late(what(), late))
 }
 
 /// Migrates /kind/kubeadm.conf to a version that the new kubeadm reads. kind writes v1beta3 for releases before 1.36,

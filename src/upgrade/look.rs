@@ -31,6 +31,7 @@ use crate::judge::upgrade::parts;
 use crate::kubernetes::skew::{Component, State};
 use crate::kubernetes::version::Version;
 use crate::node::{self, Node, Power};
+use crate::retry;
 use crate::sanitise;
 use crate::wait::{self, Verdict, check, nodes, pods};
 
@@ -445,17 +446,11 @@ pub(super) async fn addons(client: &Client, deadline: Deadline) -> Result<(), Up
 pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<State, UpgradeError> {
     settled(up.client, deadline).await?;
     addons(up.client, deadline).await?;
-    let mut last = String::new();
-    while !deadline.is_over() {
+    let arrived = retry::try_until(deadline, retry::every(LOOK), || async {
         let state = state(up.client).await?;
-        match unlike(&state, up.to) {
-            None => return Ok(state),
-            Some(what) => last = what,
-        }
-        deadline.pause(LOOK).await;
-    }
-    let what = format!("every version is {}", up.to);
-    Err(UpgradeError::Late { what, waited: deadline.waited(), last })
+        Ok::<_, UpgradeError>(unlike(&state, up.to).map_or(Ok(state), Err))
+    });
+    arrived.await?.map_err(|late| UpgradeError::late(format!("every version is {}", up.to), late))
 }
 
 /// Returns the first component with another version.

@@ -23,6 +23,7 @@ pub(crate) mod step;
 pub mod step;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -35,6 +36,7 @@ use crate::image::Artefacts;
 use crate::judge::upgrade::{Course, Goal};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
+use crate::retry;
 
 pub use crate::kubernetes::etcd::EtcdPolicy;
 pub use crate::kubernetes::skew::{Component, State};
@@ -270,34 +272,32 @@ impl Upgrade<'_> {
         deadline: Deadline,
     ) -> (Option<State>, Result<(), UpgradeError>) {
         let deadline = Deadline::after(deadline.remaining().max(self.arrival));
-        let mut differs: Option<Deadline> = None;
-        loop {
-            let error = match deadline.at_most(look::GLANCE).bound(look::state(self.client)).await {
+        let differs = OnceLock::new();
+        let compared = retry::until(deadline, retry::every(look::LOOK), || async {
+            match deadline.at_most(look::GLANCE).bound(look::state(self.client)).await {
                 Ok(Ok(seen)) => {
                     let differences = course.differences(&seen);
                     if differences.is_empty() {
-                        return (Some(seen), Ok(()));
+                        return Ok((Some(seen), Ok(())));
                     }
-                    if differs.get_or_insert_with(|| Deadline::after(self.arrival)).is_over() {
-                        return (Some(seen), Err(UpgradeError::NotAsPlanned { differences }));
+                    if differs.get_or_init(|| Deadline::after(self.arrival)).is_over() {
+                        return Ok((Some(seen), Err(UpgradeError::NotAsPlanned { differences })));
                     }
-                    differences.join("; ")
+                    Err(differences.join("; "))
                 }
                 // Right after a start, the API server does not have all its RBAC rules: 403.
                 Ok(Err(UpgradeError::Api { source, .. }))
                     if source.is_transient() || source.code() == Some(403) =>
                 {
-                    source.text
+                    Err(source.text)
                 }
-                Ok(Err(error)) => return (None, Err(error)),
-                Err(late) => late.to_string(),
-            };
-            if deadline.is_over() {
-                let what = "the versions of all components can be read".into();
-                return (None, Err(UpgradeError::Late { what, waited: deadline.waited(), last: error }));
+                Ok(Err(error)) => Ok((None, Err(error))),
+                Err(late) => Err(late.to_string()),
             }
-            deadline.pause(look::LOOK).await;
-        }
+        });
+        compared.await.unwrap_or_else(|late| {
+            (None, Err(UpgradeError::late("the versions of all components can be read", late)))
+        })
     }
 }
 
