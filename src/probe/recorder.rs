@@ -1,5 +1,6 @@
 //! Watches the objects of a scenario and records every change.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -15,6 +16,7 @@ use self::watch::Watch;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::event::EventLog;
+use crate::retry;
 
 mod known;
 mod watch;
@@ -102,14 +104,12 @@ impl Recorder {
         }
         let recorder = Self { watches, tasks, log: log.clone() };
         for w in &recorder.watches {
-            while !w.is_listed() {
-                if deadline.is_over() {
-                    let last = w.last_error().unwrap_or_else(|| "no answer".into());
-                    let (kind, waited) = (w.resource.kind.clone(), deadline.waited());
-                    return Err(RecorderError { kind, waited, last });
-                }
-                deadline.pause(Duration::from_millis(10)).await;
-            }
+            let listed = || ready(if w.is_listed() { Ok(()) } else { Err(()) });
+            let listed = retry::until(deadline, retry::every(Duration::from_millis(10)), listed).await;
+            listed.map_err(|late| {
+                let last = w.last_error().unwrap_or_else(|| "no answer".into());
+                RecorderError { kind: w.resource.kind.clone(), waited: late.waited, last }
+            })?;
         }
         Ok(recorder)
     }
@@ -124,20 +124,17 @@ impl Recorder {
     }
 
     async fn settle_one(&self, w: &Watch, deadline: Deadline) {
-        let mut missing = "the API did not answer".to_owned();
-        while !deadline.is_over() {
+        let settled = retry::until(deadline, retry::every(Duration::from_millis(20)), || async {
             match deadline.bound(w.all()).await {
-                Ok(Ok(list)) => match w.lacks(&list) {
-                    None => return,
-                    Some(what) => missing = what,
-                },
-                Ok(Err(error)) => missing = error.text,
-                Err(_) => break,
+                Ok(Ok(list)) => w.lacks(&list).map_or(Ok(()), Err),
+                Ok(Err(error)) => Err(error.text),
+                Err(_) => Err("the API did not answer".to_owned()),
             }
-            deadline.pause(Duration::from_millis(20)).await;
+        });
+        if let Err(late) = settled.await {
+            let (waited, missing) = (late.waited.as_secs_f64(), late.last);
+            w.missed(&self.log, format!("records are behind the API after {waited:.1} s: {missing}"));
         }
-        let waited = deadline.waited().as_secs_f64();
-        w.missed(&self.log, format!("records are behind the API after {waited:.1} s: {missing}"));
     }
 
     /// Stops the watches. The changes until now are in the log; see [`Recorder::settle`].

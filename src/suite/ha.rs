@@ -1,6 +1,7 @@
 //! Part E: of three control planes, the one that leads is stopped and comes back while probes ask the API. Faults that
 //! would break the majority are requested during this time, and must be refused.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -19,6 +20,7 @@ use crate::judge::ha::{Allowed, Container, DOWN, FAILED, LEADER, Member, RETURNE
 use crate::judge::ha::{E1, E2, E3, E4, facts};
 use crate::node::Node;
 use crate::probe::{ApiProbe, api};
+use crate::retry;
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::{self, nodes};
 
@@ -138,7 +140,7 @@ async fn lease(s: &Scenario) -> Result<Lease, Failure> {
 async fn steady(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(STEADY);
     let from = s.log.records().len();
-    while !deadline.is_over() {
+    let steady = || {
         let records = s.log.records();
         let new = &records[from.min(records.len())..];
         let is_steady = |name: &&str| {
@@ -148,12 +150,10 @@ async fn steady(s: &Scenario) -> Result<(), Failure> {
             });
             samples.take_while(|outcome| *outcome == Outcome::Acknowledged).count() >= IN_A_ROW
         };
-        if [api::PROBE, api::ANEW].iter().all(is_steady) {
-            return Ok(());
-        }
-        deadline.pause(LOOK).await;
-    }
-    Err(format!("the API did not answer {IN_A_ROW} times in a row").into())
+        ready(if [api::PROBE, api::ANEW].iter().all(is_steady) { Ok(()) } else { Err(()) })
+    };
+    let steady = retry::until(deadline, retry::every(LOOK), steady).await;
+    steady.map_err(|_| format!("the API did not answer {IN_A_ROW} times in a row").into())
 }
 
 /// E4: asks for a fault on each other control plane and on the load balancer.
@@ -200,25 +200,22 @@ async fn serves(s: &Scenario, node: &Node) -> Result<bool, Failure> {
     let ready = nodes::node_ready(&node.name, started);
     let by_name = watcher::Config::default().fields(&format!("metadata.name={}", node.name));
     wait::until(Api::<KubeNode>::all(s.client.stream.clone()), by_name, ready, deadline).await?;
-    loop {
-        let ready = node.api_serves(s.deadline().at_most(ASK)).await?;
-        if ready || deadline.is_over() {
-            return Ok(ready);
-        }
-        deadline.pause(LOOK).await;
-    }
+    let serves = retry::try_until(deadline, retry::every(LOOK), || async {
+        let serves = node.api_serves(s.deadline().at_most(ASK)).await?;
+        Ok::<_, Failure>(if serves { Ok(()) } else { Err(()) })
+    });
+    Ok(serves.await?.is_ok())
 }
 
 /// Waits until every member of etcd reports healthy. The last reports are recorded as a fact.
 async fn whole(s: &Scenario, control_planes: &[&Node], fact: &Fact<Vec<Member>>) -> Result<(), Failure> {
     let deadline: Deadline = s.deadline().at_most(RETURN);
-    loop {
-        let members = etcd::members(control_planes, deadline.at_most(ASK)).await;
-        let healthy = members.as_ref().is_ok_and(|all| all.iter().all(|m| m.healthy && m.votes));
-        if healthy || deadline.is_over() {
-            s.observe(fact, &members?);
-            return Ok(());
+    let members = retry::until(deadline, retry::every(LOOK), || async {
+        match etcd::members(control_planes, deadline.at_most(ASK)).await {
+            Ok(all) if all.iter().all(|m| m.healthy && m.votes) => Ok(all),
+            other => Err(other),
         }
-        deadline.pause(LOOK).await;
-    }
+    });
+    s.observe(fact, &members.await.or_else(|late| late.last)?);
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Part A: a Deployment of nginx, from the first pod to its deletion.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -25,6 +26,7 @@ use crate::judge::stateless::scale::SCALED;
 use crate::judge::stateless::{A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11};
 use crate::manifest::Manifest;
 use crate::probe::{Lines, http};
+use crate::retry;
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::endpoints::SERVICE_LABEL;
 use crate::wait::{self, Verdict, WaitError};
@@ -218,14 +220,13 @@ async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
         _ => None,
     };
     let from = s.log.position();
-    while !deadline.is_over() {
+    let steady = || {
         let answers: Vec<bool> = s.log.records_since(from).iter().filter_map(sample).collect();
-        if answers.len() >= STEADY && answers.iter().rev().take(STEADY).all(|fine| *fine) {
-            return Ok(());
-        }
-        deadline.pause(Duration::from_millis(200)).await;
-    }
-    Err(format!("the Service did not give {STEADY} answers in a row").into())
+        let steady = answers.len() >= STEADY && answers.iter().rev().take(STEADY).all(|fine| *fine);
+        ready(if steady { Ok(()) } else { Err(()) })
+    };
+    let steady = retry::until(deadline, retry::every(Duration::from_millis(200)), steady).await;
+    steady.map_err(|_| format!("the Service did not give {STEADY} answers in a row").into())
 }
 
 /// Waits until the Service's endpoints are exactly these pods.

@@ -8,9 +8,9 @@ use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::client::{ApiError, Client};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Elapsed};
 use crate::exec::tail;
-use crate::{sanitise, secret};
+use crate::{retry, sanitise, secret};
 
 /// Maximum bytes that are kept of each stream; the rest is discarded.
 const LIMIT: u64 = 1 << 20;
@@ -59,19 +59,14 @@ pub async fn exec(
     argv: &[&str],
     deadline: Deadline,
 ) -> Result<Output, ExecError> {
-    let mut last = "no answer".to_owned();
-    loop {
-        match deadline.bound(once(client, namespace, pod, argv)).await {
-            Ok(Ok(output)) => return Ok(output),
-            Ok(Err(why)) => last = why,
-            Err(late) => last = format!("{last} ({late})"),
-        }
-        if deadline.is_over() {
-            let command = secret::hide_shapes(&argv.join(" "));
-            return Err(ExecError { command, pod: pod.into(), why: sanitise::line(&last) });
-        }
-        deadline.pause(AGAIN).await;
-    }
+    let output = retry::until(deadline, retry::every(AGAIN), || async {
+        let output = deadline.bound(once(client, namespace, pod, argv)).await;
+        output.unwrap_or_else(|_| Err("no answer".to_owned()))
+    });
+    output.await.map_err(|late| {
+        let why = sanitise::line(&format!("{} ({})", late.last, Elapsed(late.waited)));
+        ExecError { command: secret::hide_shapes(&argv.join(" ")), pod: pod.into(), why }
+    })
 }
 
 /// Like [`exec`], for a command that must succeed: returns its standard output.

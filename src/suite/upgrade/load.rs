@@ -1,5 +1,6 @@
 //! The probes and the writer that run during the upgrade.
 
+use std::future::ready;
 use std::time::Duration;
 
 use super::address;
@@ -8,6 +9,7 @@ use super::{CHANGE, only};
 use crate::event::{Event, Outcome};
 use crate::judge::upgrade::{AFTER, facts};
 use crate::probe::{ApiProbe, Lines, Pace, Writer, api, dns, http};
+use crate::retry;
 use crate::scenario::{Failure, Scenario};
 
 /// Pause between two rows.
@@ -63,7 +65,7 @@ fn borrowed(words: &[String]) -> Vec<&str> {
 /// Waits until each probe was answered, so later failures are due to the upgrade.
 async fn steady(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(CHANGE);
-    while !deadline.is_over() {
+    let steady = || {
         let records = s.log.records();
         let last = |name: &str| {
             records.iter().rev().find_map(|r| match &r.event {
@@ -72,10 +74,8 @@ async fn steady(s: &Scenario) -> Result<(), Failure> {
             })
         };
         let good = |name: &&str| last(name) == Some(Outcome::Acknowledged);
-        if [http::PROBE, api::PROBE, dns::PROBE].iter().all(good) {
-            return Ok(());
-        }
-        deadline.pause(Duration::from_millis(200)).await;
-    }
-    Err("not every probe was answered before the upgrade".into())
+        ready(if [http::PROBE, api::PROBE, dns::PROBE].iter().all(good) { Ok(()) } else { Err(()) })
+    };
+    let steady = retry::until(deadline, retry::every(Duration::from_millis(200)), steady).await;
+    steady.map_err(|_| "not every probe was answered before the upgrade".into())
 }
