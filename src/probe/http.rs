@@ -26,12 +26,32 @@ pub fn start<E: Display + Send + 'static>(
     lines: impl Stream<Item = Result<String, E>> + Send + 'static,
     log: EventLog,
 ) -> Lines {
-    Lines::start(PROBE, lines, log, sample)
+    start_as(PROBE, lines, log)
 }
 
-/// The command to run on a node, as words. It requests `host:port` until it is stopped, for at most `limit`, with the
+/// As [`start`], with another name of the probe in its samples.
+pub fn start_as<E: Display + Send + 'static>(
+    probe: &str,
+    lines: impl Stream<Item = Result<String, E>> + Send + 'static,
+    log: EventLog,
+) -> Lines {
+    let name = probe.to_owned();
+    Lines::start(probe, lines, log, move |line| sample(&name, line))
+}
+
+/// The command to run on a node, as words. It requests `/` of `host:port` until it is stopped, for at most `limit`, with the
 /// timeout `patience` for each request.
 pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
+    command_for(host, (port, "/"), patience, limit)
+}
+
+/// As [`command`], for a port and a path, which begins with `/`.
+pub fn command_for(
+    host: &str,
+    (port, path): (u16, &str),
+    patience: Duration,
+    limit: Duration,
+) -> Vec<String> {
     // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
     // curl -v prints the system's message for a failed connection among other lines. The address that a Service led to
     // is in the kernel's list of connections without an answer, if the kernel has that list: entries of the last
@@ -54,7 +74,8 @@ while now; [ "$now" -lt "$end" ]; do
   printf '%s\n' "$line$why" || exit 0
   sleep "$4"
 done"#;
-    let url = format!("http://{host}:{port}/");
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let url = format!("http://{shown}:{port}{path}");
     let seconds = |d: Duration| format!("{}", d.as_secs_f64());
     let limit = limit.as_secs().to_string();
     let (pause, port) = (seconds(PAUSE), port.to_string());
@@ -62,7 +83,7 @@ done"#;
     words.map(str::to_owned).into()
 }
 
-fn sample(line: &str) -> Event {
+fn sample(probe: &str, line: &str) -> Event {
     let mut parts = line.splitn(5, '|');
     let mut next = || parts.next().unwrap_or_default();
     let (status, exit, seconds, server, error) = (next(), next(), next(), next(), next());
@@ -75,7 +96,7 @@ fn sample(line: &str) -> Event {
     };
     let detail = if exit == "0" { format!("{status} {server}") } else { format!("curl {exit}: {error}") };
     let took_ms = seconds.parse::<f64>().unwrap_or_default() * 1e3;
-    Event::Sampled { probe: PROBE.into(), outcome, took_ms, detail: detail.trim().to_owned() }
+    Event::Sampled { probe: probe.into(), outcome, took_ms, detail: detail.trim().to_owned() }
 }
 
 #[cfg(test)]
@@ -83,7 +104,7 @@ mod tests {
     use super::*;
 
     fn outcome(line: &str) -> (Outcome, String) {
-        match sample(line) {
+        match sample(PROBE, line) {
             Event::Sampled { outcome, detail, .. } => (outcome, detail),
             other => panic!("{other:?}"),
         }

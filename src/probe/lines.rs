@@ -21,11 +21,12 @@ impl Lines {
     /// Records each line as the event that `sample` makes of it. Also records that the output broke or ended: a judge
     /// must see why the samples stop.
     pub(super) fn start<E: Display + Send + 'static>(
-        probe: &'static str,
+        probe: impl Into<String>,
         lines: impl Stream<Item = Result<String, E>> + Send + 'static,
         log: EventLog,
-        sample: fn(&str) -> Event,
+        sample: impl Fn(&str) -> Event + Send + 'static,
     ) -> Self {
+        let probe = probe.into();
         let task = tokio::spawn(async move {
             let mut lines = std::pin::pin!(lines);
             while let Some(line) = lines.next().await {

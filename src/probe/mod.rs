@@ -18,6 +18,7 @@ pub(crate) mod lines;
 #[cfg(feature = "internals")]
 pub mod lines;
 pub mod recorder;
+pub mod tcp;
 
 pub use api::ApiProbe;
 pub use forward::{Forward, Route, Target};

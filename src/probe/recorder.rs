@@ -82,6 +82,21 @@ impl Recorder {
         Self::of(watches, log, deadline).await
     }
 
+    /// Records more kinds of the namespace in the same way.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub async fn of_kinds(
+        client: &Client,
+        namespace: &str,
+        kinds: &[ApiResource],
+        log: &EventLog,
+    ) -> Result<Self, RecorderError> {
+        let within = |r: &ApiResource| Api::namespaced_with(client.stream.clone(), namespace, r);
+        let watches = kinds.iter().map(|r| Watch::new(within(r), r.clone(), None)).collect();
+        Self::of(watches, log, Deadline::after(START)).await
+    }
+
     /// Records the pods of every other namespace in the same way: they show what happens to the cluster's own pods.
     ///
     /// # Errors

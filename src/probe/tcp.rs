@@ -1,0 +1,101 @@
+//! Opens TCP connections to a Service continuously, from inside the cluster's own network.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use futures::Stream;
+
+use super::Lines;
+use crate::event::{Event, EventLog, Outcome};
+
+/// Pause between two connections.
+pub const PAUSE: Duration = Duration::from_millis(200);
+
+/// Opens one connection after another and records each as an [`Event::Sampled`]. A connection counts as answered once
+/// it is open: the probe sends nothing, because it knows no protocol.
+///
+/// The engine runs the loop on a node, because the node has the same kube-proxy rules that pods use. The input is the
+/// lines that the command from [`command`] prints.
+pub fn start_as<E: Display + Send + 'static>(
+    probe: &str,
+    lines: impl Stream<Item = Result<String, E>> + Send + 'static,
+    log: EventLog,
+) -> Lines {
+    let name = probe.to_owned();
+    Lines::start(probe, lines, log, move |line| sample(&name, line))
+}
+
+/// The command to run on a node, as words. It connects to `host:port` until it is stopped, for at most `limit`, with
+/// the timeout `patience` for each connection. It prints a line for each: exit code, milliseconds, reason.
+pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
+    // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
+    let script = r#"now() {
+  local up
+  read -r up _ </proc/uptime
+  now=$((10#${up/./}))
+}
+now
+end=$((now + $1 * 100))
+while now; [ "$now" -lt "$end" ]; do
+  began=$now
+  why=$(timeout "$2" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$3" "$4" 2>&1)
+  code=$?
+  now
+  why=${why##*: }
+  printf '%s|%s|%s\n' "$code" "$(((now - began) * 10))" "${why//$'\n'/ }" || exit 0
+  sleep "$5"
+done"#;
+    let seconds = |d: Duration| format!("{}", d.as_secs_f64());
+    let limit = limit.as_secs().to_string();
+    let (port, pause) = (port.to_string(), seconds(PAUSE));
+    ["bash", "-c", script, "tcp", &limit, &seconds(patience), host, &port, &pause].map(str::to_owned).into()
+}
+
+fn sample(probe: &str, line: &str) -> Event {
+    let mut parts = line.splitn(3, '|');
+    let mut next = || parts.next().unwrap_or_default();
+    let (code, took, why) = (next(), next(), next());
+    let (outcome, detail) = match code {
+        "0" => (Outcome::Acknowledged, "connected".to_owned()),
+        // The exit code of `timeout`.
+        "124" => (Outcome::Indeterminate, "no connection in time".to_owned()),
+        _ => (Outcome::Refused, format!("no connection: {why}")),
+    };
+    let took_ms = took.parse().unwrap_or_default();
+    Event::Sampled { probe: probe.into(), outcome, took_ms, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_told_from_refusals() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap().port();
+        // Nothing listens on port 1 of this host.
+        for (port, expected) in [(open, Outcome::Acknowledged), (1, Outcome::Refused)] {
+            let words = command("127.0.0.1", port, Duration::from_secs(2), Duration::from_secs(4));
+            let run = crate::exec::Exec::new(&words[0]).args(&words[1..]);
+            let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(20))).await.unwrap();
+            let lines: Vec<&str> = out.stdout.lines().collect();
+            assert!(lines.len() > 1, "{}", out.stdout);
+            for line in lines {
+                match sample("db/3306", line) {
+                    Event::Sampled { probe, outcome, detail, .. } => {
+                        assert_eq!((probe.as_str(), outcome), ("db/3306", expected), "{detail}");
+                        let says = detail.ends_with("Connection refused") || outcome == Outcome::Acknowledged;
+                        assert!(says, "{detail}");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_that_hangs_is_indeterminate() {
+        let event = sample("p", "124|1000|");
+        assert!(matches!(event, Event::Sampled { outcome: Outcome::Indeterminate, .. }), "{event:?}");
+    }
+}
