@@ -18,8 +18,10 @@ pub(crate) mod around;
 #[cfg(feature = "internals")]
 pub mod around;
 pub mod claims;
+pub mod daemon_sets;
 pub mod deployments;
 pub mod endpoints;
+pub mod jobs;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;
