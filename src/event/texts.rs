@@ -168,7 +168,7 @@ mod tests {
             let Some(claim) = judge::claim(id) else { continue };
             let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id);
             let until = records.iter().position(judged).unwrap_or(records.len());
-            found.insert(id.clone(), claim.judge(&Evidence::new(&records[..until], claim.id)).conclusion());
+            found.insert(id.clone(), claim.judge(&Evidence::new(&records[..until], id)).conclusion());
         }
         found
     }

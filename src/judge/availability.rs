@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::lost::{Holds, Touched};
+use super::machine::{Health, Machine};
 use super::object::Object;
 use super::outages::{Asked, Cause, Outages, Refusal};
 use super::upgrade::LEDGER;
@@ -46,7 +47,7 @@ impl Limits {
 }
 
 /// Reads a number, or a share of `whole` such as `25%`.
-fn portion(value: &Value, whole: i64, up: bool) -> Option<i64> {
+pub fn portion(value: &Value, whole: i64, up: bool) -> Option<i64> {
     if let Some(number) = value.as_i64() {
         return Some(number);
     }
@@ -83,6 +84,13 @@ impl<'r> Window<'r> {
         }
     }
 
+    /// Returns when the window began and ended, in seconds on the records' clock.
+    pub fn span(&self) -> (f64, f64) {
+        let second = |record: &Record| record.mono_us as f64 / 1e6;
+        let from = self.during.first().map_or(0.0, second);
+        (from, self.after.first().or(self.during.last()).map_or(from, second))
+    }
+
     /// Returns the gaps in the watches of these kinds during the window.
     pub fn gaps(&self, kinds: &[&str]) -> Vec<Gap<'r>> {
         gaps(self.during, self.after, kinds)
@@ -115,23 +123,23 @@ impl<'r> Window<'r> {
         self.during.iter().filter_map(state).collect()
     }
 
-    /// Counts the labelled objects of a kind that fulfil a condition: at the beginning and after each change in the
-    /// window, each count with its second.
+    /// Counts the objects of a kind that are `ours` and fulfil a condition: at the beginning and after each change in
+    /// the window, each count with its second.
     pub fn counts(
         &self,
         kind: &str,
-        label: (&str, &str),
+        ours: impl Fn(&Object<'r>) -> bool,
         counted: impl Fn(&Object<'r>) -> bool,
     ) -> Vec<(f64, i64)> {
-        self.sums(kind, label, |o| i64::from(counted(o)))
+        self.sums(kind, ours, |o| i64::from(counted(o)))
     }
 
-    /// Sums a number over the labelled objects of a kind: at the beginning and after each change in the window, each
-    /// sum with its second.
+    /// Sums a number over the objects of a kind that are `ours`: at the beginning and after each change in the window,
+    /// each sum with its second.
     pub fn sums(
         &self,
         kind: &str,
-        label: (&str, &str),
+        ours: impl Fn(&Object<'r>) -> bool,
         number: impl Fn(&Object<'r>) -> i64,
     ) -> Vec<(f64, i64)> {
         let mut living: BTreeMap<&str, Object<'r>> = BTreeMap::new();
@@ -141,7 +149,7 @@ impl<'r> Window<'r> {
                 Change::Deleted => living.remove(object.uid()),
                 Change::Added | Change::Modified => living.insert(object.uid(), object),
             };
-            let ours = living.values().filter(|o| o.label(label.0) == Some(label.1));
+            let ours = living.values().filter(|o| ours(o));
             Some((record.mono_us as f64 / 1e6, ours.map(&number).sum()))
         };
         let beginning = self.before.iter().filter_map(&mut take).last();
@@ -166,12 +174,12 @@ impl<'r> Window<'r> {
         found
     }
 
-    /// Returns the deletions of labelled pods, each at the moment when it was first seen.
-    pub fn endings(&self, label: (&str, &str)) -> Vec<Ending<'r>> {
+    /// Returns the deletions of the pods whose states are `ending`, each at the moment when it was first seen.
+    pub fn endings(&self, ending: impl Fn(Change, &Object<'r>) -> bool) -> Vec<Ending<'r>> {
         let mut endings: BTreeMap<&str, Ending<'r>> = BTreeMap::new();
         let all = self.before.iter().chain(self.during).chain(self.after);
-        for (record, (kind, _, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
-            if kind == "Pod" && pod.label(label.0) == Some(label.1) && pod.is_terminating() {
+        for (record, (kind, change, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
+            if kind == "Pod" && ending(change, &pod) {
                 let at = record.mono_us as f64 / 1e6;
                 endings.entry(pod.uid()).or_insert(Ending { pod: pod.name(), at });
             }
@@ -196,6 +204,11 @@ pub fn fewest(sums: &[(f64, i64)], least: i64) -> (i64, Holds) {
     (fewest, Holds::or(fewest >= least, below))
 }
 
+/// Returns the condition that an object has a label, given as key and value.
+pub fn labelled<'l>(label: (&'l str, &'l str)) -> impl Fn(&Object<'_>) -> bool + Copy + 'l {
+    move |object| object.label(label.0) == Some(label.1)
+}
+
 /// Seconds by which a record may be late compared with one from another connection.
 const SLACK: f64 = 0.5;
 
@@ -216,6 +229,52 @@ impl Ending<'_> {
     pub fn seconds_before(&self, sample: &Sample<'_>) -> Option<f64> {
         let (began, ended) = sample.span();
         (ended + SLACK >= self.at).then_some(began - self.at)
+    }
+}
+
+/// Seconds after a pod's deletion in which the pod may still get requests: kube-proxy writes its rules at most once a
+/// second (`minSyncPeriod`), and a request may be recorded a second late.
+pub const LAG: f64 = 2.0;
+/// Seconds after a pod's deletion from which the cluster is to blame for a failed request even if the state of the
+/// machine is unknown. On busy machines kube-proxy took more than [`LAG`] for 23 of 320 changes, and led to deleted
+/// pods for at most 3 s (docs/flakes.md); this value is three times that.
+pub const LATE: f64 = 10.0;
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excuse {
+    /// The request was sent to a pod that had just been deleted.
+    Ending,
+    /// The machine may be to blame, with the reason.
+    Machine(&'static str),
+    /// Nothing excuses the request.
+    None,
+}
+
+/// Returns the seconds from the last deletion of a pod to the beginning of a request; infinite without a deletion.
+pub fn since_ending(endings: &[Ending<'_>], sample: &Sample<'_>) -> f64 {
+    let since = endings.iter().filter_map(|ending| ending.seconds_before(sample));
+    since.min_by(f64::total_cmp).unwrap_or(f64::INFINITY)
+}
+
+/// Decides whether a pod's deletion or the machine excuses a failed request.
+pub fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Excuse {
+    // The state of the machine does not excuse a refusal by the server.
+    if sample.is_answer() {
+        return Excuse::None;
+    }
+    let since = since_ending(endings, sample);
+    if since <= LAG {
+        return Excuse::Ending;
+    }
+    let (began, ended) = sample.span();
+    // If the machine starved since the deletion, kube-proxy may be late by that time.
+    let deleted = if since.is_finite() { began - since } else { began };
+    match machine.health(began, ended) {
+        Health::Starved => Excuse::Machine("the machine starved"),
+        _ if machine.fed(deleted, began, since) <= LAG => Excuse::Machine("the machine starved"),
+        Health::Unknown if since <= LATE => Excuse::Machine("nothing says how the machine was"),
+        Health::Healthy | Health::Unknown => Excuse::None,
     }
 }
 
@@ -314,9 +373,18 @@ pub fn is_of_series(version: &str, series: &str) -> bool {
 
 /// Returns the outages of a client, as [`Outages`] defines them, from samples in order.
 pub fn outages(samples: &[Sample<'_>]) -> Outages {
-    let asked = samples.iter().map(|sample| {
+    outages_but_for(samples, |_| false)
+}
+
+/// Returns the outages of a client as [`outages`] does. The time up to the end of each excepted sample does not count,
+/// as if the probe had been paused.
+pub fn outages_but_for<'r>(samples: &[Sample<'r>], excepted: impl Fn(&Sample<'r>) -> bool) -> Outages {
+    let asked = samples.iter().flat_map(|sample| {
         let ((from, to), outcome) = (sample.span(), sample.outcome);
-        Asked::Request { from, to, outcome, cause: Cause::of(sample.detail) }
+        match excepted(sample) {
+            true => vec![Asked::Paused, Asked::Resumed(to)],
+            false => vec![Asked::Request { from, to, outcome, cause: Cause::of(sample.detail) }],
+        }
     });
     Outages::among(asked, samples.last().map_or(0.0, |last| last.span().1))
 }
@@ -435,7 +503,7 @@ mod tests {
         ];
         let longest = |records: &[Record]| {
             let window = Window::between(&Evidence::new(records, "A7"), "from", "to").unwrap();
-            let sums = window.sums("Pod", ("app", "x"), |_| 1);
+            let sums = window.sums("Pod", labelled(("app", "x")), |_| 1);
             let longest = |limit| window.above(&sums, limit).iter().map(|t| t.1 - t.0).fold(0.0, f64::max);
             (longest(1), longest(2), sums)
         };
@@ -485,7 +553,8 @@ mod tests {
             changed(2000, "Pod", "x", Change::Modified, true),
             changed(3000, "Pod", "x", Change::Deleted, true),
         ];
-        let endings = window(&records).endings(("app", "x"));
+        let endings =
+            window(&records).endings(|_, pod| pod.label("app") == Some("x") && pod.is_terminating());
         assert_eq!(endings, [Ending { pod: "Pod-of-x", at: 1.0 }]);
         // A sample, by the time of its record and the milliseconds that it took.
         for (ms, took, after) in

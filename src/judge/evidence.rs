@@ -34,6 +34,12 @@ impl<'r> Evidence<'r> {
         Self { run, ..self }
     }
 
+    /// Returns what the claim is about: the part of its id after the first `/`. A claim of a trial may be about one
+    /// workload, as `rollout/Deployment/web`.
+    pub fn subject(&self) -> Option<&'r str> {
+        self.claim.split_once('/').map(|(_, subject)| subject)
+    }
+
     /// Returns the earlier records of the whole run; none unless the claim is on other claims.
     pub fn run(&self) -> &'r [Record] {
         self.run

@@ -74,6 +74,21 @@ fn of(record: &Record) -> Option<(&str, Listing<'_>)> {
     Some((name, Listing { node, power, path, exists: *exists, entries, server_uuid, incomplete }))
 }
 
+/// Returns the last listing with a name of a path on a node.
+///
+/// # Errors
+/// [`Missing`] if the path was not listed there.
+pub fn listing<'r>(
+    evidence: &Evidence<'r>,
+    listing: &str,
+    node: &str,
+    path: &str,
+) -> Result<Listing<'r>, Missing> {
+    let all = evidence.records().iter().rev().filter_map(of).filter(|(name, _)| *name == listing);
+    let found = all.map(|(_, found)| found).find(|found| found.node == node && found.path == path);
+    found.ok_or_else(|| Missing(format!("{path} was not listed on {node} (`{listing}`)")))
+}
+
 /// Returns the last listing of a path on a node, under any name, before the listing with the given name; none if every
 /// earlier listing was empty.
 pub fn last_before<'r>(

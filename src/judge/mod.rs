@@ -49,6 +49,7 @@ pub mod stateless;
 pub(crate) mod stories;
 #[cfg(feature = "internals")]
 pub mod stories;
+pub mod trial;
 pub mod upgrade;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod watched;
@@ -242,11 +243,21 @@ impl Finding {
     }
 }
 
-/// Returns the built-in claim with this id.
+/// Returns the built-in claim with this id. The id of a claim of a trial may name a workload after a `/`
+/// ([`Evidence::subject`]).
 pub fn claim(id: &str) -> Option<&'static Claim> {
-    CLAIMS.iter().flat_map(|part| part.iter().copied()).find(|c| c.id == id)
+    match id.split_once('/') {
+        Some((of, _)) => trial::CLAIMS.iter().copied().find(|c| c.id == of),
+        None => CLAIMS.iter().flat_map(|part| part.iter().copied()).find(|c| c.id == id),
+    }
 }
 
 /// All built-in claims, by part.
-pub static CLAIMS: &[&[&Claim]] =
-    &[&stateless::CLAIMS, &mysql::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS, &ha::CLAIMS];
+pub static CLAIMS: &[&[&Claim]] = &[
+    &stateless::CLAIMS,
+    &mysql::CLAIMS,
+    &stateful_set::CLAIMS,
+    &upgrade::CLAIMS,
+    &ha::CLAIMS,
+    &trial::CLAIMS,
+];

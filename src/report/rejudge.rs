@@ -111,7 +111,7 @@ impl Judging<'_> {
                 continue;
             }
             let seen = &story.records[..until];
-            let (mut event, is) = judged(claim, seen, &self.again[..at], self.defects, (from, at));
+            let (mut event, is) = judged((id, claim), seen, &self.again[..at], self.defects, (from, at));
             if let Event::ClaimJudged { reached, .. } = &mut event {
                 *reached = *said;
             }
@@ -135,7 +135,8 @@ impl Judging<'_> {
         for claim in own.iter().filter(|c| !known.contains(&c.id) && c.sees_run == on_the_run) {
             let end = story.end_record();
             let at = self.index(end);
-            let (event, is) = judged(claim, &story.records, &self.again[..=at], self.defects, (from, at));
+            let (event, is) =
+                judged((claim.id, claim), &story.records, &self.again[..=at], self.defects, (from, at));
             self.change(story, claim.id, None, is);
             self.added.push((at, Record { event, ..end.clone() }));
         }
@@ -193,8 +194,9 @@ fn is_unreached(rest: &[&Record]) -> bool {
     is_open && after.iter().all(is_end)
 }
 
+/// Judges a claim. Its id may name a workload of a trial after a `/`, which the claim itself does not know.
 fn judged(
-    claim: &Claim,
+    (id, claim): (&str, &Claim),
     seen: &[&Record],
     run: &[Record],
     defects: &[Defect],
@@ -203,9 +205,9 @@ fn judged(
     let writer = seen.first().map_or(0, |r| r.writer);
     let seen: Vec<Record> = seen.iter().map(|r| (*r).clone()).collect();
     let defects = integrity::within(defects, writer, span);
-    let finding = claim.judge_broken(&Evidence::new(&seen, claim.id).of_run(run), &defects);
+    let finding = claim.judge_broken(&Evidence::new(&seen, id).of_run(run), &defects);
     let event = Event::ClaimJudged {
-        claim: claim.id.into(),
+        claim: id.into(),
         title: Some(claim.title.into()),
         verdict: finding.conclusion(),
         evidence: finding.evidence(),
@@ -217,17 +219,24 @@ fn judged(
     (event, finding.conclusion())
 }
 
-/// Returns the claims that a story should prove, or that it judged.
+/// Returns the claims that a story should prove, or that it judged. A claim on one workload of a trial counts as the
+/// claim.
 fn known<'r>(story: &Story<'r>) -> Vec<&'r str> {
     let mut known = Vec::new();
     for record in &story.records {
         match &record.event {
-            Event::ScenarioStarted { claims } => known.extend(claims.iter().map(String::as_str)),
-            Event::ClaimJudged { claim, .. } => known.push(claim),
+            Event::ScenarioStarted { claims } => {
+                known.extend(claims.iter().flat_map(|claim| [claim, base(claim)]))
+            }
+            Event::ClaimJudged { claim, .. } => known.extend([claim.as_str(), base(claim)]),
             _ => {}
         }
     }
     known
+}
+
+fn base(claim: &str) -> &str {
+    claim.split_once('/').map_or(claim, |(base, _)| base)
 }
 
 /// Replaces the recorded verdict of the run, which follows from its claims and stories. A verdict that is worse than

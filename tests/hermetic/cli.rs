@@ -291,8 +291,10 @@ async fn claims_lists_the_catalogue() {
     let home = Home::new();
     let all = home.seatrial(&["claims"]).await;
     assert_eq!(all.code, 0, "{}", all.err);
+    // The claims of a trial are of no suite.
+    let is_of_trial = |id: &str| seatrial::judge::trial::CLAIMS.iter().any(|claim| claim.id == id);
     for part in seatrial::judge::CLAIMS {
-        for claim in *part {
+        for claim in part.iter().filter(|claim| !is_of_trial(claim.id)) {
             assert!(
                 all.out.lines().any(|l| l.starts_with(claim.id) && l.ends_with(claim.title)),
                 "{}",

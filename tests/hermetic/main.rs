@@ -49,6 +49,7 @@ mod stateful_set_rules;
 mod stateless;
 mod story;
 mod streams;
+mod trial;
 mod upgrade;
 mod wait_rules;
 mod waits;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::story::{Named, is_of, value_in};
 use crate::upgrade::second;
-use crate::{ha, mysql, stateful_set, story, upgrade};
+use crate::{ha, mysql, stateful_set, story, trial, upgrade};
 
 /// A history that passes the claim, up to its judgement.
 pub fn history(id: &str) -> Vec<Record> {
@@ -17,6 +17,7 @@ pub fn history(id: &str) -> Vec<Record> {
         Some('B') => mysql::sound_story::story().records,
         Some('C') => stateful_set::Story::recorded(id).records().to_vec(),
         Some('D') => upgrade::told(),
+        Some('a'..='z') => trial::story::told().story.records,
         _ => ha::told().records,
     };
     let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id);

@@ -15,7 +15,7 @@ use super::{
 };
 use super::{check_observed, check_set, is_owned};
 use crate::event::{Outcome, Record};
-use crate::judge::availability::{Limits, Sample, Window, fewest, is_of_series};
+use crate::judge::availability::{Limits, Sample, Window, fewest, is_of_series, labelled};
 use crate::judge::evidence::seconds_between;
 use crate::judge::identity::{Comparison, Identity, pod_names};
 use crate::judge::machine::Health;
@@ -178,7 +178,8 @@ fn check_history(
 ) -> Result<(), Missing> {
     let least = Limits::of(before)?.least;
     let states = window.states(before.uid());
-    let ready = window.counts("Pod", LABEL, |p| p.is_ready() && old.iter().any(|o| o.uid == p.uid()));
+    let ready =
+        window.counts("Pod", labelled(LABEL), |p| p.is_ready() && old.iter().any(|o| o.uid == p.uid()));
     // A single state is the state at the beginning: no change was watched.
     if states.len() < 2 || ready.len() < 2 {
         return Err(Missing("no change of the Deployment or of a pod was recorded".into()));

@@ -10,7 +10,8 @@
 //! would cover this time, so such a request does not fail the claim. The request must have begun within [`LAG`] of a
 //! pod's deletion, the report counts it, and the service may never be without an answer for longer than [`OUTAGE`].
 //! After that lag, a failed request fails the claim if the machine was healthy, and makes it inconclusive if the
-//! machine starved. If the state of the machine is unknown, the claim is inconclusive up to [`LATE`].
+//! machine starved. If the state of the machine is unknown, the claim is inconclusive up to
+//! [`LATE`](crate::judge::availability::LATE).
 
 use super::facts::{self, Image, Images};
 use super::{
@@ -18,10 +19,11 @@ use super::{
     is_owned,
 };
 use crate::event::Outcome;
-use crate::judge::availability::{Ending, Limits, Sample, Window, fewest, is_of_series, outages};
+use crate::judge::availability::{
+    Ending, Excuse, LAG, Limits, Sample, Window, excuse, fewest, is_of_series, labelled, outages,
+};
 use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
 use crate::judge::lost::Touched;
-use crate::judge::machine::{Health, Machine};
 use crate::judge::object::{Object, names};
 use crate::judge::watched::Gap;
 use crate::judge::{Evidence, Finding, Holds, Missing};
@@ -33,13 +35,6 @@ pub const SAMPLES: usize = 10;
 /// Longest time without an answer, in seconds. While the rules still lead to a deleted pod, every second request may be
 /// refused, or given up after a second; up to 2.9 s without an answer were seen on a busy machine.
 pub const OUTAGE: f64 = 5.0;
-/// Seconds after a pod's deletion in which the pod may still get requests: kube-proxy writes its rules at most once a
-/// second (`minSyncPeriod`), and a request may be recorded a second late.
-pub const LAG: f64 = 2.0;
-/// Seconds after a pod's deletion from which the cluster is to blame for a failed request even if the state of the
-/// machine is unknown. On busy machines kube-proxy took more than [`LAG`] for 23 of 320 changes, and led to deleted
-/// pods for at most 3 s (docs/flakes.md); this value is three times that.
-pub const LATE: f64 = 10.0;
 /// Seconds for which one pod above the limit may exist: two ReplicaSets follow their Deployment independently.
 const MOMENT: f64 = 1.0;
 /// Seconds between two samples above which the service counts as not watched.
@@ -173,8 +168,8 @@ fn check_history(
 ) -> Result<String, Missing> {
     let limits = Limits::of(deployment)?;
     let states = window.states(deployment.uid());
-    let ready = window.counts("Pod", LABEL, Object::is_ready);
-    let asked = window.sums("ReplicaSet", LABEL, |set| set.number("/spec/replicas"));
+    let ready = window.counts("Pod", labelled(LABEL), Object::is_ready);
+    let asked = window.sums("ReplicaSet", labelled(LABEL), |set| set.number("/spec/replicas"));
     // A single state is the state at the beginning: no change was watched.
     for (seen, what) in
         [(states.len(), "the Deployment"), (ready.len(), "a pod"), (asked.len(), "a ReplicaSet")]
@@ -228,7 +223,7 @@ fn check_most_living(finding: &mut Finding, window: &Window<'_>, limit: i64) -> 
     let living = |pod: &Object<'_>| {
         !pod.is_terminating() && !matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
     };
-    let total = window.sums("Pod", LABEL, |pod| i64::from(living(pod)));
+    let total = window.sums("Pod", labelled(LABEL), |pod| i64::from(living(pod)));
     let above = window.above(&total, limit);
     let longest =
         |length: &dyn Fn(f64, f64) -> f64| above.iter().map(|t| length(t.0, t.1)).fold(0.0, f64::max);
@@ -248,38 +243,6 @@ fn most(sums: &[(f64, i64)]) -> i64 {
     sums.iter().map(|s| s.1).max().unwrap_or_default()
 }
 
-/// Why a request failed.
-enum Excuse {
-    /// The request was sent to a pod that had just been deleted.
-    Ending,
-    /// The machine may be to blame, with the reason.
-    Machine(&'static str),
-    /// Nothing excuses the request.
-    None,
-}
-
-/// Decides whether a pod's deletion or the machine excuses a failed request.
-fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Excuse {
-    // The state of the machine does not excuse a refusal by the server.
-    if sample.is_answer() {
-        return Excuse::None;
-    }
-    let since = endings.iter().filter_map(|ending| ending.seconds_before(sample));
-    let since = since.min_by(f64::total_cmp).unwrap_or(f64::INFINITY);
-    if since <= LAG {
-        return Excuse::Ending;
-    }
-    let (began, ended) = sample.span();
-    // If the machine starved since the deletion, kube-proxy may be late by that time.
-    let deleted = if since.is_finite() { began - since } else { began };
-    match machine.health(began, ended) {
-        Health::Starved => Excuse::Machine("the machine starved"),
-        _ if machine.fed(deleted, began, since) <= LAG => Excuse::Machine("the machine starved"),
-        Health::Unknown if since <= LATE => Excuse::Machine("nothing says how the machine was"),
-        Health::Healthy | Health::Unknown => Excuse::None,
-    }
-}
-
 /// Checks the requests of a client that asked through the Service all the time. Returns words for the summary: on the
 /// requests that met a deleted pod, and on the answers.
 fn check_answers(
@@ -296,7 +259,8 @@ fn check_answers(
             samples.len()
         )));
     }
-    let met = check_failed_requests(finding, &samples, &window.endings(LABEL), gaps);
+    let endings = window.endings(|_, pod| labelled(LABEL)(pod) && pod.is_terminating());
+    let met = check_failed_requests(finding, &samples, &endings, gaps);
     let outage = check_outage(finding, &samples);
     let (began, ended) = check_versions(finding, &samples, images);
     check_answers_after(finding, evidence, images)?;

@@ -1,0 +1,56 @@
+//! `clean`: deleting the manifests leaves nothing.
+
+use super::state::{State, uid_in};
+use super::{facts, kinds, workloads};
+use crate::judge::{Evidence, Finding, Missing};
+
+/// Most names of what was left.
+const NAMED: usize = 10;
+
+/// Judges `clean`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let workloads = workloads(evidence)?;
+    let mut left: Vec<String> = evidence.fact(&facts::LEFT)?;
+    let is_word = |text: &str, word: &str| {
+        text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '.').any(|w| w == word)
+    };
+    if evidence.subject().is_some() {
+        left.retain(|one| workloads.iter().any(|workload| is_word(one, &workload.name)));
+    }
+    let titles: Vec<String> = workloads.iter().map(facts::Workload::title).collect();
+    let what = match left.len() {
+        0 => format!("{}: nothing was left", titles.join(", ")),
+        n if n > NAMED => format!("left: {} and {} more", left[..NAMED].join(", "), n - NAMED),
+        _ => format!("left: {}", left.join(", ")),
+    };
+    finding.check(left.is_empty(), what);
+    let since = evidence.since("clean")?;
+    let gaps = evidence.gaps(since.records(), &kinds(&workloads, &[]));
+    let state = State::after(evidence.records());
+    finding.watched(&gaps, |finding| {
+        for workload in &workloads {
+            finding.part(|finding| {
+                let uid = uid_in(evidence, workload)?;
+                let title = workload.title();
+                state.known_pods(workload, uid)?;
+                let pods = state.of_kind("Pod").filter(|pod| state.is_of(pod, uid)).count();
+                match (state.object(workload), pods) {
+                    (None, 0) => finding.check(true, format!("{title} and its pods are gone")),
+                    // The API lists nothing any more: the record of the deletion may be missing.
+                    (None, pods) if left.is_empty() => {
+                        finding.unsure(format!("{title}: the end of {pods} pods was not recorded"))
+                    }
+                    (Some(_), _) if left.is_empty() => {
+                        finding.unsure(format!("{title}: its end was not recorded"))
+                    }
+                    (object, pods) => {
+                        let there = object.is_some();
+                        finding.check(false, format!("{title} is still there: {there}, with {pods} pods"))
+                    }
+                };
+                Ok(())
+            });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `drain`: every worker is drained in time, and the Services answer meanwhile.
+
+use super::facts::{self, Drain, Workload};
+use super::state::{State, uid_in};
+use super::{check_settled, requests, summarise, workloads};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Holds, Missing};
+
+/// Judges `drain`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let workloads = workloads(evidence)?;
+    let drains = evidence.facts(&facts::DRAINS)?;
+    let ends = evidence.records_of(&facts::DRAINS).map(|(record, _)| record.mono_us as f64 / 1e6);
+    for (drain, end) in drains.iter().zip(ends) {
+        check_drain(finding, evidence, &workloads, (drain, end));
+        let (from, to) = (format!("drain {}", drain.node), format!("drained {}", drain.node));
+        requests::check(finding, evidence, &from, &to);
+    }
+    for workload in &workloads {
+        finding.part(|f| check_settled(f, evidence, "drain", workload));
+    }
+    summarise(finding, &workloads);
+    Ok(())
+}
+
+fn check_drain(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workloads: &[Workload],
+    (drain, end): (&Drain, f64),
+) {
+    let (node, span) = (&drain.node, (end - drain.took, end));
+    let Some(error) = &drain.error else {
+        let what = format!("the drain of {node} took {:.1} s of {:.0} s", drain.took, drain.budget);
+        finding.within(span, drain.budget, what);
+        return;
+    };
+    let what = format!("the drain of {node} did not end: {error}");
+    if finding.machine.starved_in(span.0, span.1) > 0.0 {
+        finding.unsure(format!("{what}; the machine starved meanwhile"));
+    } else if evidence.subject().is_some() && !names_pod_of(evidence, workloads, error) {
+        finding.unsure(format!("{what}; it names no pod of {}", workloads[0].title()));
+    } else {
+        finding.check(Holds::of_any(false, span), what);
+    }
+}
+
+/// Whether a text names a pod that one of these workloads had.
+fn names_pod_of(evidence: &Evidence<'_>, workloads: &[Workload], text: &str) -> bool {
+    let all = State::after(evidence.records());
+    let uids: Vec<&str> = workloads.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
+    let pods = evidence.changes("Pod").into_iter().filter_map(|(_, _, pod)| Object::new(pod).ok());
+    let named = |pod: &Object<'_>| {
+        text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '.')
+            .any(|w| w.trim_matches('.') == pod.name())
+    };
+    pods.filter(named).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
+}

@@ -1,0 +1,113 @@
+//! The facts of a trial: what is on trial, what its claims expect, and what the story did. What a claim expects is
+//! recorded with the run, so a run is judged again without the manifests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::Fact;
+
+/// A workload on trial.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Workload {
+    /// Its kind: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job or Pod.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Workload {
+    /// Returns kind and name, such as `Deployment web`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// Returns the part of a claim's id that names the workload: `Deployment/web`. The namespace is left out, because
+    /// the trial chooses another name in each run.
+    pub fn subject(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
+/// The result of waiting for a workload in a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The step: `ready`, `rollout`, `pod-loss`, `node-loss`, `return` or `drain`.
+    pub step: String,
+    /// The workload.
+    pub workload: Workload,
+    /// Seconds until the workload was complete, or until the wait ended.
+    pub took: f64,
+    /// Seconds that the workload was allowed.
+    pub budget: f64,
+    /// Why the wait ended without a complete workload.
+    pub error: Option<String>,
+}
+
+/// A probe of a Service's port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceProbe {
+    /// Name of the probe in its samples.
+    pub probe: String,
+    /// The Service.
+    pub service: String,
+    /// The port.
+    pub port: u16,
+    /// The node from which the probe asks.
+    pub node: String,
+    /// Whether the Service answered steadily before the first disturbance. Otherwise nothing is judged by this probe.
+    pub steady: bool,
+}
+
+/// What the claims about requests and volumes expect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Longest outage in seconds of a Service that has a ready pod all the time.
+    pub outage: f64,
+    /// Seconds from a node's stop until its pods get no request any more: the node is NotReady, and kube-proxy has
+    /// caught up.
+    pub detection: f64,
+    /// What the share of failed requests may exceed the share of lost endpoints by, until then.
+    pub margin: f64,
+}
+
+/// The pod that was deleted from a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedPod {
+    /// The workload.
+    pub workload: Workload,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's UID.
+    pub uid: String,
+}
+
+/// The drain of one worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drain {
+    /// The worker.
+    pub node: String,
+    /// Seconds that the drain took.
+    pub took: f64,
+    /// Seconds that the drain was allowed.
+    pub budget: f64,
+    /// Why it ended early: the pod, the budget and the API's last answer.
+    pub error: Option<String>,
+}
+
+/// The workloads on trial, in the order of the manifests. Recorded once, before anything is applied.
+pub const WORKLOADS: Fact<Vec<Workload>> = Fact::new("trial_workloads");
+/// A series: the result of each wait.
+pub const SETTLED: Fact<Settled> = Fact::new("trial_settled");
+/// The probes of Services, recorded once, before the first disturbance.
+pub const PROBES: Fact<Vec<ServiceProbe>> = Fact::new("trial_probes");
+/// What is expected, recorded once.
+pub const EXPECTED: Fact<Expected> = Fact::new("trial_expected");
+/// A series: the pod that was deleted from each workload.
+pub const DELETED_POD: Fact<DeletedPod> = Fact::new("trial_deleted_pod");
+/// The worker that was stopped.
+pub const LOST_NODE: Fact<String> = Fact::new("trial_lost_node");
+/// A series: the drain of each worker.
+pub const DRAINS: Fact<Drain> = Fact::new("trial_drains");
+/// What was left after everything was deleted, as kind, namespace and name.
+pub const LEFT: Fact<Vec<String>> = Fact::new("trial_left");

@@ -1,0 +1,255 @@
+//! `node-loss`: the pods of a lost node are replaced on other nodes in time, or wait for their node by design.
+
+use std::collections::BTreeMap;
+
+use super::facts::Workload;
+use super::fault::Fault;
+use super::state::{State, at_mark, declared, is_over, node_of, uid};
+use super::volumes::pinned_by;
+use super::{kinds, requests, settled, summarise, workloads};
+use crate::event::{Change, Event};
+use crate::judge::availability::Window;
+use crate::judge::object::{Object, names};
+use crate::judge::{Evidence, Finding, Holds, Missing};
+
+/// Judges `node-loss`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let workloads = workloads(evidence)?;
+    let fault = Fault::of(evidence)?;
+    fault.check(finding, evidence)?;
+    let volumes = ["Node", "PersistentVolume", "PersistentVolumeClaim"];
+    let gaps = evidence.gaps(evidence.between("node-loss", "node-lost")?, &kinds(&workloads, &volumes));
+    finding.watched(&gaps, |finding| {
+        for workload in &workloads {
+            finding.part(|f| check(f, evidence, workload, &fault));
+        }
+    });
+    requests::check_with_loss(finding, evidence, ("node-loss", "node-lost"), &fault);
+    summarise(finding, &workloads);
+    Ok(())
+}
+
+fn check(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workload: &Workload,
+    fault: &Fault<'_>,
+) -> Result<(), Missing> {
+    let (title, node) = (workload.title(), &fault.node);
+    let uid = uid(evidence, "node-loss", workload)?;
+    let before = State::at(evidence, "node-loss")?;
+    let there: Vec<Object<'_>> =
+        before.known_pods(workload, uid)?.into_iter().filter(|pod| node_of(pod) == node).collect();
+    if there.is_empty() {
+        finding.check(true, format!("{title} had no pod on {node}"));
+        return Ok(());
+    }
+    match workload.kind.as_str() {
+        "Deployment" | "ReplicaSet" => check_moved(finding, evidence, (workload, uid), fault)?,
+        "StatefulSet" => {
+            check_stays(finding, evidence, (workload, uid), &there, node)?;
+            check_one_of_a_name(finding, evidence, (workload, uid), ("node-loss", "node-lost"))?;
+        }
+        "DaemonSet" => {
+            let pods: Vec<&str> = there.iter().map(Object::name).collect();
+            let what =
+                format!("{title}: {} waits for {node} by design, it belongs to the node", names(&pods));
+            finding.check(true, what);
+        }
+        "Job" => check_job(finding, evidence, (workload, uid), node)?,
+        _ => {
+            finding.check(false, format!("{title} was on {node}: nothing replaces a bare pod"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a Job is complete, or runs on another node.
+fn check_job(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    node: &str,
+) -> Result<(), Missing> {
+    let at = evidence.mark("node-lost")?.mono_us as f64 / 1e6;
+    let checks = at_mark(evidence, "node-lost", |state| {
+        let job = state.object(workload);
+        let complete = job.and_then(|job| job.condition("Complete")).is_some_and(|c| c.0 == "True");
+        let runs = |pod: &Object<'_>| node_of(pod) != node && pod.text("/status/phase") == Some("Running");
+        let elsewhere = state.staying(uid).iter().any(runs);
+        let what = format!("{}: complete: {complete}, runs on another node: {elsewhere}", workload.title());
+        vec![(Holds::of_any(complete || elsewhere, (at, at)), what)]
+    })?;
+    checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
+    Ok(())
+}
+
+/// Checks that as many pods as declared are ready on other nodes, in time.
+fn check_moved(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    fault: &Fault<'_>,
+) -> Result<(), Missing> {
+    let (title, node) = (workload.title(), fault.node.as_str());
+    let window = Window::between(evidence, "node-loss", "node-lost")?;
+    let end = window.span().1;
+    let is_back = |pod: &Object<'_>| pod.is_ready() && node_of(pod) != node;
+    let short = |state: &State<'_>| {
+        let wanted = state.object(workload).and_then(|o| declared(&workload.kind, &o)).unwrap_or_default();
+        let ready = state.staying(uid).iter().filter(|pod| is_back(pod)).count() as i64;
+        (ready, wanted)
+    };
+    let last = State::at(evidence, "node-lost")?;
+    if last.object(workload).is_none() {
+        finding.check(false, format!("{title} is gone at `node-lost`"));
+        return Ok(());
+    }
+    let checks = at_mark(evidence, "node-lost", |state| {
+        let (ready, wanted) = short(state);
+        vec![((ready >= wanted).into(), format!("{title}: {ready} of {wanted} pods ready on other nodes"))]
+    })?;
+    let budget = settled(evidence, "node-loss", workload)?.last().map_or(0.0, |(_, settled)| settled.budget);
+    if checks.iter().all(|(holds, _)| holds.is_met()) {
+        let all = State::after(evidence.records());
+        let counts = window.counts("Pod", |pod| all.is_of(pod, uid), is_back);
+        let wanted = short(&last).1;
+        // The count may have been reached and lost again: the last time counts.
+        let since = counts.iter().rev().take_while(|(_, count)| *count >= wanted).last();
+        let back = since.map_or(end, |(at, _)| *at).max(fault.at);
+        for (holds, what) in checks {
+            finding.check(holds, what);
+        }
+        let took = back - fault.at;
+        finding.within(
+            (fault.at, back),
+            budget,
+            format!("{title}: as many pods as declared were ready on other nodes after {took:.1} s of {budget:.0} s"),
+        );
+        return Ok(());
+    }
+    check_waits(finding, &last, (workload, uid), fault, (end, short(&last)))
+}
+
+/// Checks that the replacements of a workload that is not back cannot be placed by its own design.
+fn check_waits(
+    finding: &mut Finding,
+    state: &State<'_>,
+    (workload, uid): (&Workload, &str),
+    fault: &Fault<'_>,
+    (end, (ready, wanted)): (f64, (i64, i64)),
+) -> Result<(), Missing> {
+    let (title, node) = (workload.title(), fault.node.as_str());
+    let waiting: Vec<Object<'_>> =
+        state.staying(uid).into_iter().filter(|pod| node_of(pod) != node && !pod.is_ready()).collect();
+    let mut by_design: Vec<(&Object<'_>, String)> = Vec::new();
+    for pod in &waiting {
+        if node_of(pod).is_empty() && pod.text("/status/phase") == Some("Pending") {
+            by_design.extend(pinned_by(state, pod, node)?.map(|why| (pod, why)));
+        }
+    }
+    for (pod, why) in &by_design {
+        finding.check(true, format!("{title}: {} waits for {node} by design, {why}", pod.name()));
+    }
+    if ready + by_design.len() as i64 >= wanted {
+        return Ok(());
+    }
+    let is_free = |pod: &&Object<'_>| !by_design.iter().any(|(other, _)| other.uid() == pod.uid());
+    let reasons: Vec<String> =
+        waiting.iter().filter(is_free).map(|pod| format!("{} {}", pod.name(), reason(pod))).collect();
+    let why = if reasons.is_empty() { "no replacement exists".to_owned() } else { reasons.join(", ") };
+    let what = format!(
+        "{title}: {ready} of {wanted} pods ready on other nodes after {:.0} s: {why}",
+        end - fault.at
+    );
+    let span = (fault.at, end);
+    match finding.machine.starved_in(span.0, span.1) > 0.0 {
+        true => finding.unsure(format!("{what}; the machine starved meanwhile")),
+        false => finding.check(Holds::of_any(false, span), what),
+    };
+    Ok(())
+}
+
+/// Returns why a pod is not ready, as its conditions and containers say.
+fn reason(pod: &Object<'_>) -> String {
+    if let Some((_, reason, message)) = pod.condition("PodScheduled").filter(|c| c.0 == "False") {
+        return format!("is not scheduled ({reason}: {message})");
+    }
+    let containers = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let waiting = containers
+        .iter()
+        .flat_map(|list| pod.entries(list))
+        .find_map(|container| container.pointer("/state/waiting/reason").and_then(serde_json::Value::as_str));
+    match waiting {
+        Some(reason) => format!("waits ({reason})"),
+        None => format!("is {} and not ready", pod.text("/status/phase").unwrap_or("in no phase")),
+    }
+}
+
+/// Checks that the pods of a StatefulSet stay while their node is down.
+fn check_stays(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    there: &[Object<'_>],
+    node: &str,
+) -> Result<(), Missing> {
+    let title = workload.title();
+    let state = State::at(evidence, "node-lost")?;
+    let now: Vec<&str> = state.pods(uid).iter().map(Object::uid).collect();
+    for pod in there {
+        match now.contains(&pod.uid()) {
+            true => finding.check(
+                true,
+                format!(
+                    "{title}: {} waits for {node} by design, no other pod takes its name meanwhile",
+                    pod.name()
+                ),
+            ),
+            // The controller does not delete such a pod, but a person or the pod garbage collector may.
+            false => finding.unsure(format!("{title}: {} was deleted although {node} was down", pod.name())),
+        };
+    }
+    Ok(())
+}
+
+/// Checks that a StatefulSet never had two living pods of one name between two marks.
+pub fn check_one_of_a_name(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    (from, to): (&str, &str),
+) -> Result<(), Missing> {
+    let title = workload.title();
+    let all = State::after(evidence.records());
+    let mut living: BTreeMap<&str, &str> = BTreeMap::new();
+    for pod in State::at(evidence, from)?.pods(uid) {
+        living.insert(pod.name(), pod.uid());
+    }
+    let mut twins: Vec<&str> = Vec::new();
+    let between = evidence.between(from, to)?;
+    for record in between {
+        let Event::ObjectChanged { change, kind, object, .. } = &record.event else { continue };
+        let Some(pod) = Object::new(object).ok().filter(|pod| kind == "Pod" && all.is_of(pod, uid)) else {
+            continue;
+        };
+        let of_name = living.get(pod.name()).copied();
+        if *change == Change::Deleted || is_over(&pod) {
+            if of_name == Some(pod.uid()) {
+                living.remove(pod.name());
+            }
+        } else {
+            if of_name.is_some_and(|other| other != pod.uid()) {
+                twins.push(pod.name());
+            }
+            living.insert(pod.name(), pod.uid());
+        }
+    }
+    twins.dedup();
+    let what = format!(
+        "{title}: names with two living pods at a time between `{from}` and `{to}`: {}",
+        names(&twins)
+    );
+    finding.check(twins.is_empty(), what);
+    Ok(())
+}

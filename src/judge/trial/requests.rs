@@ -1,0 +1,370 @@
+//! The requests of the probes of Services in a window: why each failed, and for how long the Service did not answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::facts::{self, Expected, ServiceProbe, Workload};
+use super::fault::Fault;
+use super::state::{State, node_of, uid_in};
+use super::workloads;
+use crate::event::{Change, Outcome};
+use crate::judge::availability::{
+    Ending, Excuse, LAG, Sample, Window, excuse, outages, outages_but_for, since_ending,
+};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// Minimum of samples in a window: fewer prove little.
+const SAMPLES: usize = 3;
+/// Seconds without a request in flight above which a Service counts as not watched.
+const SILENCE: f64 = 2.0;
+/// Standard deviations of the share of failed requests that chance may add.
+const CHANCE: f64 = 3.0;
+
+/// A Service in a window.
+struct Service<'r, 'w> {
+    title: String,
+    window: Window<'r>,
+    /// Every sample, with one before and one after the window.
+    samples: Vec<Sample<'r>>,
+    endings: Vec<Ending<'r>>,
+    /// The number of ready pods, with the second from which it holds.
+    ready: Counts,
+    /// For each workload of the trial, the same about its pods.
+    workloads: &'w [Counts],
+}
+
+/// Numbers, each with the second from which it holds.
+type Counts = Vec<(f64, i64)>;
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// A pod had just been deleted.
+    Ending,
+    /// No pod was ready.
+    NoPod,
+    /// The server answered with an error while another workload of the trial had no ready pod.
+    Dependent,
+    /// The machine may be to blame.
+    Machine(&'static str),
+    /// Nothing explains it.
+    None,
+}
+
+/// Checks the requests between two marks.
+pub fn check(finding: &mut Finding, evidence: &Evidence<'_>, from: &str, to: &str) {
+    finding.part(|f| check_all(f, evidence, (from, to), None));
+}
+
+/// Checks the requests between two marks, of which a node was lost in between.
+pub fn check_with_loss(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (from, to): (&str, &str),
+    fault: &Fault<'_>,
+) {
+    finding.part(|f| check_all(f, evidence, (from, to), Some(fault)));
+}
+
+fn check_all(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (from, to): (&str, &str),
+    fault: Option<&Fault<'_>>,
+) -> Result<(), Missing> {
+    let expected = evidence.fact(&facts::EXPECTED)?;
+    let probes = evidence.fact(&facts::PROBES)?;
+    let window = Window::between(evidence, from, to)?;
+    let own = workloads(evidence)?;
+    let of_workloads = ready_pods(evidence, &window)?;
+    for probe in probes.iter().filter(|probe| probe.steady) {
+        finding.part(|finding| {
+            let state = State::at(evidence, from)?;
+            let Some(object) = service(&state, evidence, probe)? else {
+                return Err(Missing(format!("no change of Service {} was recorded", probe.service)));
+            };
+            let Some(selector) = selector(&object) else {
+                finding.unsure(format!(
+                    "Service {} selects no pods: nothing explains its requests",
+                    probe.service
+                ));
+                return Ok(());
+            };
+            let selects = |pod: &Object<'_>| selects(&object, selector, pod);
+            if evidence.subject().is_some() && !serves(evidence, &own, &selects) {
+                return Ok(());
+            }
+            let gaps = window.gaps(&["Pod", "Service"]);
+            window.check_clocks(finding);
+            let service = Service {
+                title: format!("Service {}", probe.service),
+                window,
+                samples: window.samples(&probe.probe),
+                endings: window.endings(|change, pod| {
+                    selects(pod) && (pod.is_terminating() || change == Change::Deleted)
+                }),
+                ready: window.counts("Pod", selects, Object::is_ready),
+                workloads: &of_workloads,
+            };
+            finding.watched(&gaps, |finding| match fault {
+                None => service.check(finding, &expected, f64::NEG_INFINITY, (from, to)),
+                Some(fault) => {
+                    let share = Share::of(&state, &object, &fault.node, selects);
+                    let until = service.check_share(finding, &share, fault, &expected);
+                    service.check(finding, &expected, until, (from, to))
+                }
+            })
+        });
+    }
+    Ok(())
+}
+
+/// Returns the number of ready pods of each workload of the trial in a window.
+fn ready_pods(evidence: &Evidence<'_>, window: &Window<'_>) -> Result<Vec<Counts>, Missing> {
+    let all = State::after(evidence.records());
+    let workloads = evidence.fact(&facts::WORKLOADS)?;
+    // A Job has no ready pod once it is complete.
+    let stays = workloads.iter().filter(|workload| workload.kind != "Job");
+    let uids = stays.filter_map(|workload| uid_in(evidence, workload).ok());
+    Ok(uids.map(|uid| window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready)).collect())
+}
+
+/// Returns the Service of a probe in a namespace of the trial.
+fn service<'r>(
+    state: &State<'r>,
+    evidence: &Evidence<'r>,
+    probe: &ServiceProbe,
+) -> Result<Option<Object<'r>>, Missing> {
+    let all = evidence.fact(&facts::WORKLOADS)?;
+    Ok(all.iter().find_map(|w| state.named("Service", &w.namespace, &probe.service)))
+}
+
+fn selector<'r>(service: &Object<'r>) -> Option<&'r serde_json::Map<String, Value>> {
+    service.at("/spec/selector").and_then(Value::as_object).filter(|labels| !labels.is_empty())
+}
+
+fn selects(service: &Object<'_>, selector: &serde_json::Map<String, Value>, pod: &Object<'_>) -> bool {
+    let namespace = |object: &Object<'_>| object.text("/metadata/namespace").map(str::to_owned);
+    namespace(service) == namespace(pod)
+        && selector.iter().all(|(key, value)| pod.label(key).is_some_and(|label| value == label))
+}
+
+/// Whether a Service selects a pod of one of these workloads at any time.
+fn serves(evidence: &Evidence<'_>, own: &[Workload], selects: &impl Fn(&Object<'_>) -> bool) -> bool {
+    let all = State::after(evidence.records());
+    let uids: Vec<&str> = own.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
+    let pods = evidence.changes("Pod").into_iter().filter_map(|(_, _, pod)| Object::new(pod).ok());
+    pods.filter(|pod| selects(pod)).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
+}
+
+/// The endpoints of a Service that a lost node had.
+struct Share {
+    lost: usize,
+    all: usize,
+    /// Whether requests are not spread evenly over the endpoints, and why.
+    uneven: Option<&'static str>,
+}
+
+impl Share {
+    fn of(
+        state: &State<'_>,
+        service: &Object<'_>,
+        node: &str,
+        selects: impl Fn(&Object<'_>) -> bool,
+    ) -> Self {
+        let ready: Vec<Object<'_>> =
+            state.of_kind("Pod").filter(|pod| selects(pod) && pod.is_ready()).collect();
+        let lost = ready.iter().filter(|pod| node_of(pod) == node).count();
+        let uneven = if service.text("/spec/sessionAffinity") == Some("ClientIP") {
+            Some("sessionAffinity keeps a client at one pod")
+        } else if service.at("/spec/trafficDistribution").is_some()
+            || service.text("/spec/internalTrafficPolicy") == Some("Local")
+        {
+            Some("the Service prefers near pods")
+        } else {
+            None
+        };
+        Self { lost, all: ready.len(), uneven }
+    }
+
+    fn ratio(&self) -> f64 {
+        if self.all == 0 { 1.0 } else { self.lost as f64 / self.all as f64 }
+    }
+}
+
+/// Whether a number was zero at a moment near a request.
+fn is_zero_near(counts: &Counts, sample: &Sample<'_>) -> bool {
+    let (began, ended) = sample.span();
+    let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
+    let mut zeros = counts.iter().zip(ends).filter(|((_, count), _)| *count == 0);
+    zeros.any(|((from, _), to)| *from <= ended + LAG && to >= began - LAG)
+}
+
+impl<'r> Service<'r, '_> {
+    /// The samples whose requests were in flight in the window, after a second.
+    fn judged(&self, after: f64) -> impl Iterator<Item = &Sample<'r>> {
+        let (from, to) = self.window.span();
+        let is_in = move |s: &&Sample<'r>| s.span().1 >= from && s.span().0 <= to && s.span().0 > after;
+        self.samples.iter().filter(is_in)
+    }
+
+    /// Whether no pod was ready at a moment near the request.
+    fn had_no_pod(&self, sample: &Sample<'_>) -> bool {
+        is_zero_near(&self.ready, sample)
+    }
+
+    /// Whether a server answered with an error while another workload of the trial had no ready pod near the request.
+    fn is_dependent(&self, sample: &Sample<'_>) -> bool {
+        sample.is_answer() && self.workloads.iter().any(|ready| is_zero_near(ready, sample))
+    }
+
+    fn reason(&self, finding: &Finding, sample: &Sample<'_>) -> Reason {
+        if since_ending(&self.endings, sample) <= LAG {
+            return Reason::Ending;
+        }
+        if self.had_no_pod(sample) {
+            return Reason::NoPod;
+        }
+        if self.is_dependent(sample) {
+            return Reason::Dependent;
+        }
+        match excuse(&finding.machine, &self.endings, sample) {
+            Excuse::Machine(why) => Reason::Machine(why),
+            Excuse::Ending | Excuse::None => Reason::None,
+        }
+    }
+
+    /// Checks the requests that began later than a second.
+    fn check(
+        &self,
+        finding: &mut Finding,
+        expected: &Expected,
+        after: f64,
+        (from, to): (&str, &str),
+    ) -> Result<(), Missing> {
+        let title = &self.title;
+        let all: Vec<&Sample<'_>> = self.judged(after).collect();
+        if self.ready.is_empty() {
+            return Err(Missing(format!("no pod of {title} was recorded")));
+        }
+        if self.judged(f64::NEG_INFINITY).count() < SAMPLES {
+            finding.unsure(format!("{title}: fewer than {SAMPLES} requests between `{from}` and `{to}`"));
+            return Ok(());
+        }
+        let mut by: BTreeMap<&str, Vec<&Sample<'_>>> = BTreeMap::new();
+        for sample in all.iter().filter(|s| s.outcome != Outcome::Acknowledged) {
+            let key = match self.reason(finding, sample) {
+                Reason::Ending => "ending",
+                Reason::NoPod => "no pod",
+                Reason::Dependent => "dependent",
+                Reason::Machine(why) => why,
+                Reason::None => "none",
+            };
+            by.entry(key).or_default().push(sample);
+        }
+        let count = |key: &str| by.get(key).map_or(0, Vec::len);
+        let first = by.get("none").map_or(String::new(), |s| format!(", the first: {}", s[0].detail));
+        let (failed, total) = (count("none"), all.len());
+        finding.check(
+            failed == 0,
+            format!("{title}: {failed} of {total} requests failed for no reason{first}, between `{from}` and `{to}`"),
+        );
+        let explained = [
+            ("ending", "met a pod that was ending"),
+            ("no pod", "came while no pod of it was ready"),
+            ("dependent", "were answered with an error while another workload had no ready pod"),
+        ];
+        for (key, what) in explained {
+            if count(key) > 0 {
+                finding.check(true, format!("{title}: {} of {total} requests failed and {what}", count(key)));
+            }
+        }
+        for (why, samples) in
+            by.iter().filter(|(key, _)| **key != "none" && explained.iter().all(|(known, _)| known != *key))
+        {
+            let first = samples[0].detail;
+            finding.unsure(format!(
+                "{title}: {} of {total} requests failed, and {why}, the first: {first}",
+                samples.len()
+            ));
+        }
+        self.check_outage(finding, expected, after);
+        self.check_silence(finding);
+        Ok(())
+    }
+
+    fn check_outage(&self, finding: &mut Finding, expected: &Expected, after: f64) {
+        let excepted = |sample: &Sample<'r>| {
+            let failed = sample.outcome != Outcome::Acknowledged;
+            sample.span().0 <= after || failed && (self.had_no_pod(sample) || self.is_dependent(sample))
+        };
+        let windows = outages_but_for(&self.samples, excepted).windows;
+        let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
+        let machine = &finding.machine;
+        let fed = windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
+        let (title, most) = (&self.title, expected.outage);
+        finding.check_unless_starved(
+            longest <= most,
+            fed <= most,
+            format!(
+                "{title}: longest time without an answer {longest:.1} s of {most:.1} s, while a pod was ready"
+            ),
+        );
+    }
+
+    fn check_silence(&self, finding: &mut Finding) {
+        let (from, to) = self.window.span();
+        let began = self.samples.first().map_or(to, |s| s.span().0);
+        let ended = self.samples.last().map_or(from, |s| s.span().1);
+        let silence = outages(&self.samples).silence.max(began - from).max(to - ended);
+        if silence > SILENCE {
+            finding.unsure(format!("{}: no request for {silence:.1} s", self.title));
+        }
+    }
+
+    /// Checks that no more requests failed after the loss of a node than the share of the endpoints that the node had,
+    /// until its loss must be noticed. Returns the second until which this is judged.
+    fn check_share(
+        &self,
+        finding: &mut Finding,
+        share: &Share,
+        fault: &Fault<'_>,
+        expected: &Expected,
+    ) -> f64 {
+        let (title, until) = (&self.title, fault.at + expected.detection);
+        let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
+        let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).filter(is_in).collect();
+        let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !self.had_no_pod(s);
+        let failed: Vec<&&Sample<'_>> = all.iter().filter(failed).collect();
+        let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
+        let (count, blamed, total) = (failed.len(), failed.iter().filter(starved).count(), all.len());
+        let ratio = |part: usize| part as f64 / total.max(1) as f64;
+        let lasted = failed.iter().map(|s| s.span().1).fold(fault.at, f64::max) - fault.at;
+        let later = self.judged(until).filter(|s| s.outcome != Outcome::Acknowledged).count();
+        let then = if later == 0 { "none".to_owned() } else { later.to_string() };
+        let what = format!(
+            "{title}: {:.0} % of {total} requests failed for {lasted:.1} s ({} of {} endpoints was lost), {then} after \
+             that",
+            100.0 * ratio(count),
+            share.lost,
+            share.all
+        );
+        let lost = share.ratio();
+        let chance = CHANCE * (lost * (1.0 - lost) / total.max(1) as f64).sqrt();
+        let (most, surely) = (lost + expected.margin, lost + expected.margin.max(chance));
+        if total == 0 {
+            finding.unsure(format!("{title}: no request in the {:.0} s after the loss", expected.detection));
+        } else if lost >= 1.0 || ratio(count) <= most {
+            finding.check(true, what);
+        } else if let Some(why) = share.uneven {
+            finding.unsure(format!("{what}; {why}"));
+        } else if ratio(count) <= surely {
+            finding.unsure(format!("{what}: too few requests to tell this from chance"));
+        } else {
+            finding.check_unless_starved(false, ratio(count - blamed) <= most, what);
+        }
+        until
+    }
+}

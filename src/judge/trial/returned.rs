@@ -1,0 +1,97 @@
+//! `return`: with the node back, every workload is complete, and the files of its volumes are still on the node.
+
+use super::data::{missing, on_lost_node, some};
+use super::facts::{self, Workload};
+use super::node_loss::check_one_of_a_name;
+use super::state::{State, at_mark, node_of, uid};
+use super::workloads::check_complete;
+use super::{check_settled, kinds, requests, summarise, workloads};
+use crate::judge::locality::listing;
+use crate::judge::object::{Object, names};
+use crate::judge::{Evidence, Finding, Holds, Missing};
+
+/// Ends of names of files that a process makes and removes while it runs.
+const PASSING: [&str; 6] = [".pid", ".sock", ".socket", ".lock", ".tmp", ".swp"];
+
+/// Judges `return`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let workloads = workloads(evidence)?;
+    let volumes = ["PersistentVolume", "PersistentVolumeClaim"];
+    let gaps = evidence.gaps(evidence.between("return", "returned")?, &kinds(&workloads, &volumes));
+    for workload in &workloads {
+        finding.part(|f| check_settled(f, evidence, "return", workload));
+        finding.watched(&gaps, |f| {
+            f.part(|f| check_complete(f, evidence, "returned", workload));
+            f.part(|f| check_none_ending(f, evidence, workload));
+            if workload.kind == "StatefulSet" {
+                f.part(|f| {
+                    let uid = uid(evidence, "return", workload)?;
+                    check_one_of_a_name(f, evidence, (workload, uid), ("return", "returned"))
+                });
+            }
+            f.part(|f| check_files(f, evidence, workload));
+        });
+    }
+    requests::check(finding, evidence, "return", "returned");
+    summarise(finding, &workloads);
+    Ok(())
+}
+
+/// Checks that no pod of a workload is left in its deletion.
+fn check_none_ending(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workload: &Workload,
+) -> Result<(), Missing> {
+    let uid = uid(evidence, "returned", workload)?;
+    let at = evidence.mark("returned")?.mono_us as f64 / 1e6;
+    let checks = at_mark(evidence, "returned", |state| {
+        let pods = state.of_kind("Pod").filter(|pod| state.is_of(pod, uid) && pod.is_terminating());
+        let ending: Vec<&str> = pods.map(|pod: Object<'_>| pod.name()).collect();
+        let what =
+            format!("{}: pods still terminating with the node back: {}", workload.title(), names(&ending));
+        vec![(Holds::of_any(ending.is_empty(), (at, at)), what)]
+    })?;
+    checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
+    Ok(())
+}
+
+/// Checks that the files of the workload's volumes are still on the returned node.
+fn check_files(finding: &mut Finding, evidence: &Evidence<'_>, workload: &Workload) -> Result<(), Missing> {
+    let (title, node) = (workload.title(), evidence.fact(&facts::LOST_NODE)?);
+    let mut seen: Vec<&str> = Vec::new();
+    let now = State::at(evidence, "returned")?;
+    let now = now.known_pods(workload, uid(evidence, "returned", workload)?)?;
+    let is_running = now.iter().any(|pod| node_of(pod) == node);
+    for (_, volume) in on_lost_node(evidence, workload, &node)? {
+        let Some(path) = volume.path.filter(|path| !seen.contains(path)) else { continue };
+        seen.push(path);
+        finding.part(|finding| {
+            let before = listing(evidence, "before-loss", &node, path)?;
+            let after = listing(evidence, "after-return", &node, path)?;
+            let mut gone = missing(&before, &after);
+            gone.retain(|file| !PASSING.iter().any(|end| file.ends_with(end)));
+            let all = before.entries.len();
+            if gone.is_empty() {
+                after.must_have(finding, true, format!("{title}: {path} on {node} still has {all} files"));
+            } else if is_running && gone.len() < all {
+                // The workload itself may have removed files since its pod is back on the node.
+                finding.check(
+                    true,
+                    format!(
+                        "{title}: {path} on {node} has all but {} of {all} files, and its pod runs there",
+                        gone.len()
+                    ),
+                );
+            } else {
+                after.must_have(
+                    finding,
+                    false,
+                    format!("{title}: {path} on {node} lost files: {}", some(&gone)),
+                );
+            }
+            Ok(())
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! `rollout`: a rollout replaces every pod, and as many pods stay available as the workload's strategy promises.
+
+use std::collections::BTreeSet;
+
+use super::facts::Workload;
+use super::state::{State, at_mark, declared, uid};
+use super::workloads::{is_on_delete, partition};
+use super::{check_settled, kinds, requests, summarise, workloads};
+use crate::judge::availability::{Limits, Window, fewest, portion};
+use crate::judge::object::{Object, names};
+use crate::judge::stateful_set::history::ordinal;
+use crate::judge::stateless::HASH;
+use crate::judge::{Evidence, Finding, Holds, Missing};
+
+/// The kinds that are rolled out.
+const ROLLED_OUT: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
+/// Judges `rollout`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let workloads = workloads(evidence)?;
+    let (rolled, others): (Vec<&Workload>, Vec<&Workload>) =
+        workloads.iter().partition(|workload| ROLLED_OUT.contains(&workload.kind.as_str()));
+    if rolled.is_empty() {
+        for workload in others {
+            finding.check(true, format!("{} is not rolled out", workload.title()));
+        }
+        return Ok(());
+    }
+    for workload in rolled {
+        finding.part(|f| check_settled(f, evidence, "rollout", workload));
+        let (from, to) = (format!("rollout {}", place(workload)), format!("rolled-out {}", place(workload)));
+        finding.part(|f| {
+            let window = Window::between(evidence, &from, &to)?;
+            let gaps = window.gaps(&kinds(std::slice::from_ref(workload), &[]));
+            f.watched(&gaps, |f| {
+                f.part(|f| check_replaced(f, evidence, workload, (&from, &to)));
+                f.part(|f| check_available(f, evidence, workload, &window, &from));
+            });
+            Ok(())
+        });
+        requests::check(finding, evidence, &from, &to);
+    }
+    summarise(finding, &workloads);
+    Ok(())
+}
+
+/// Returns the part of a mark that names a workload.
+pub fn place(workload: &Workload) -> String {
+    format!("{}/{}", workload.kind, workload.name)
+}
+
+/// Checks that no pod from before the rollout is left, and that the new ones are named as the kind promises.
+fn check_replaced(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workload: &Workload,
+    (from, to): (&str, &str),
+) -> Result<(), Missing> {
+    let title = workload.title();
+    let uid = uid(evidence, from, workload)?;
+    let before = State::at(evidence, from)?;
+    let object = before.object(workload).ok_or_else(|| Missing(format!("{title} was gone at `{from}`")))?;
+    if is_on_delete(&object) {
+        finding.check(true, format!("{title} replaces no pod by itself (OnDelete)"));
+        return Ok(());
+    }
+    // A partition leaves the pods below it as they are.
+    let kept = |pod: &Object<'_>| {
+        workload.kind == "StatefulSet"
+            && ordinal(&workload.name, pod.name()).is_some_and(|n| n < partition(&object))
+    };
+    let old: Vec<Object<'_>> = before.staying(uid).into_iter().filter(|pod| !kept(pod)).collect();
+    if old.is_empty() {
+        return Err(Missing(format!("{title} had no pod to replace at `{from}`")));
+    }
+    let checks = at_mark(evidence, to, |state| {
+        let new: Vec<Object<'_>> = state.staying(uid).into_iter().filter(|pod| !kept(pod)).collect();
+        let left: Vec<&str> =
+            old.iter().filter(|o| new.iter().any(|n| n.uid() == o.uid())).map(Object::name).collect();
+        let mut checks = vec![
+            (left.is_empty().into(), format!("{title}: pods that were not replaced: {}", names(&left))),
+            (Holds::from(!new.is_empty()), format!("{title}: {} pods after its rollout", new.len())),
+        ];
+        let set = |pods: &[Object<'_>], of: &dyn Fn(&Object<'_>) -> String| -> BTreeSet<String> {
+            pods.iter().map(of).collect()
+        };
+        match workload.kind.as_str() {
+            "StatefulSet" => {
+                let name = |pod: &Object<'_>| pod.name().to_owned();
+                let (was, is) = (set(&old, &name), set(&new, &name));
+                let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+                let what = format!("{title}: pods {} before, {} after", list(&was), list(&is));
+                checks.push(((was == is).into(), what));
+            }
+            "Deployment" => {
+                let hash = |pod: &Object<'_>| pod.label(HASH).unwrap_or_default().to_owned();
+                let (was, is) = (set(&old, &hash), set(&new, &hash));
+                let shared = was.intersection(&is).count();
+                let what =
+                    format!("{title}: {shared} of {} ReplicaSets have pods before and after", was.len());
+                checks.push(((shared == 0).into(), what));
+            }
+            _ => {}
+        }
+        checks
+    })?;
+    checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
+    Ok(())
+}
+
+/// Returns the least number of available pods that a workload's strategy promises; none without a promise.
+fn least(workload: &Workload, object: &Object<'_>) -> Result<Option<i64>, Missing> {
+    let whole = declared(&workload.kind, object).unwrap_or_default();
+    let unavailable = object.at("/spec/updateStrategy/rollingUpdate/maxUnavailable");
+    match workload.kind.as_str() {
+        "Deployment" if object.text("/spec/strategy/type") == Some("Recreate") => Ok(None),
+        "Deployment" => Ok(Some(Limits::of(object)?.least)),
+        _ if is_on_delete(object) => Ok(None),
+        kind => {
+            // The controller of DaemonSets rounds a share up, that of StatefulSets down and to one pod at least.
+            let up = kind == "DaemonSet";
+            let share = unavailable.map_or(Some(1), |value| portion(value, whole, up));
+            let share = share
+                .ok_or_else(|| Missing(format!("maxUnavailable of {} cannot be read", workload.title())))?;
+            Ok(Some((whole - if up { share } else { share.max(1) }).max(0)))
+        }
+    }
+}
+
+/// Checks that enough pods were available all the time, by the workload's status and by its pods.
+fn check_available(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workload: &Workload,
+    window: &Window<'_>,
+    from: &str,
+) -> Result<(), Missing> {
+    let title = workload.title();
+    let uid = uid(evidence, from, workload)?;
+    let states = window.states(uid);
+    let all = State::after(evidence.records());
+    let ready = window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready);
+    let (Some(last), true, true) = (states.last(), states.len() > 1, ready.len() > 1) else {
+        return Err(Missing(format!(
+            "no changes of {title} and of its pods were recorded during its rollout"
+        )));
+    };
+    let Some(least) = least(workload, last)? else {
+        let strategy = if workload.kind == "Deployment" { "Recreate" } else { "OnDelete" };
+        finding
+            .check(true, format!("{title}: its strategy {strategy} sets no lower limit of available pods"));
+        return Ok(());
+    };
+    let field = match workload.kind.as_str() {
+        "Deployment" => "/status/availableReplicas",
+        "StatefulSet" => "/status/readyReplicas",
+        _ => "/status/numberAvailable",
+    };
+    let available: Vec<_> = states.iter().map(|o| (o.span().0, o.number(field))).collect();
+    for (sums, by) in [(&available, "by its status"), (&ready, "by its pods")] {
+        let (found, enough) = fewest(sums, least);
+        finding.check(enough, format!("{title}: fewest available {by}: {found}, at least {least} allowed"));
+    }
+    Ok(())
+}

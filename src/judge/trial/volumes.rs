@@ -1,0 +1,141 @@
+//! The writable volumes of a pod on a node's disk, and what pins a pod to one node.
+
+use serde_json::Value;
+
+use super::state::State;
+use crate::judge::Missing;
+use crate::judge::object::Object;
+
+/// The label with a node's host name.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+/// Folders of the node itself: a pod that mounts them keeps no data there.
+const OF_THE_NODE: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib/kubelet"];
+
+/// A writable volume of a pod that lies on its node's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume<'r> {
+    /// Name in the pod's spec.
+    pub name: &'r str,
+    /// The path on the node; none for an emptyDir, which lies in the pod's own folder.
+    pub path: Option<&'r str>,
+    /// What the volume is, in words.
+    pub what: String,
+}
+
+/// Returns the writable volumes of a pod that lie on its node's disk.
+///
+/// # Errors
+/// [`Missing`] if a claim of the pod, or the volume that it is bound to, was not recorded.
+pub fn of<'r>(state: &State<'r>, pod: &Object<'r>) -> Result<Vec<Volume<'r>>, Missing> {
+    let mut found = Vec::new();
+    for volume in pod.entries("/spec/volumes") {
+        let name = volume["name"].as_str().unwrap_or_default();
+        if is_written(pod, name) {
+            found.extend(on_disk(state, pod, (name, volume))?);
+        }
+    }
+    Ok(found)
+}
+
+/// Returns a volume, unless it lies elsewhere or is of the node itself.
+fn on_disk<'r>(
+    state: &State<'r>,
+    pod: &Object<'r>,
+    (name, volume): (&'r str, &'r Value),
+) -> Result<Option<Volume<'r>>, Missing> {
+    if volume.get("emptyDir").is_some() {
+        return Ok(Some(Volume { name, path: None, what: "an emptyDir".into() }));
+    }
+    if let Some(host) = volume.get("hostPath") {
+        let special = ["Socket", "CharDevice", "BlockDevice"].iter().any(|kind| host["type"] == **kind);
+        let path = host["path"].as_str().filter(|path| !special && is_data(path));
+        let what = "its volume is a hostPath, which each node has for itself".into();
+        return Ok(path.map(|path| Volume { name, path: Some(path), what }));
+    }
+    if volume.pointer("/persistentVolumeClaim/readOnly") == Some(&Value::Bool(true)) {
+        return Ok(None);
+    }
+    let Some(disk) = disk_of(state, pod, volume)? else { return Ok(None) };
+    let (path, kind) = match (disk.text("/spec/hostPath/path"), disk.text("/spec/local/path")) {
+        (Some(path), _) => (path, "hostPath"),
+        (None, Some(path)) => (path, "local volume"),
+        (None, None) => return Ok(None),
+    };
+    let affinity = if disk.at("/spec/nodeAffinity").is_some() { "with" } else { "without" };
+    let what = format!("its volume {} is a {kind} {affinity} node affinity", disk.name());
+    Ok(Some(Volume { name, path: Some(path), what }))
+}
+
+/// Returns the PersistentVolume that a pod's volume is bound to; none if the volume has no claim, or if the claim is
+/// not bound.
+fn disk_of<'r>(state: &State<'r>, pod: &Object<'r>, volume: &Value) -> Result<Option<Object<'r>>, Missing> {
+    let name = volume["name"].as_str().unwrap_or_default();
+    let of_pod = volume.get("ephemeral").map(|_| format!("{}-{name}", pod.name()));
+    let named = volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str).map(str::to_owned);
+    let Some(claim) = named.or(of_pod) else { return Ok(None) };
+    let namespace = pod.text("/metadata/namespace").unwrap_or_default();
+    let found = state.named("PersistentVolumeClaim", namespace, &claim);
+    let found =
+        found.ok_or_else(|| Missing(format!("claim {claim} of pod {} was not recorded", pod.name())))?;
+    let Some(disk) = found.text("/spec/volumeName") else { return Ok(None) };
+    let found = state.named("PersistentVolume", "", disk);
+    found.map(Some).ok_or_else(|| Missing(format!("volume {disk} of claim {claim} was not recorded")))
+}
+
+/// Whether a path on a node may hold data of a workload: it is not a folder of the node itself, and no socket.
+pub fn is_data(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    let below = |folder: &&str| {
+        path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    !path.is_empty() && !path.ends_with(".sock") && !OF_THE_NODE.iter().any(below)
+}
+
+/// Whether a container of the pod mounts a volume and may write to it.
+fn is_written(pod: &Object<'_>, volume: &str) -> bool {
+    let containers = ["/spec/containers", "/spec/initContainers"].iter().flat_map(|list| pod.entries(list));
+    let mut mounts = containers.flat_map(|c| c["volumeMounts"].as_array().map_or(&[][..], Vec::as_slice));
+    mounts.any(|mount| mount["name"] == *volume && mount["readOnly"] != true)
+}
+
+/// Returns why a pod can be placed on one node only, in words; none if nothing pins the pod.
+///
+/// # Errors
+/// [`Missing`] if the node, a claim of the pod or its volume was not recorded.
+pub fn pinned_by(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<Option<String>, Missing> {
+    let recorded = state.of_kind("Node").find(|n| n.name() == node);
+    let recorded = recorded.ok_or_else(|| Missing(format!("node {node} was not recorded")))?;
+    let host = recorded.label(HOSTNAME).unwrap_or(node);
+    if pod.at("/spec/nodeSelector").and_then(|labels| labels.get(HOSTNAME)).is_some_and(|name| name == host) {
+        return Ok(Some(format!("its nodeSelector names {host}")));
+    }
+    let terms = pod.entries(
+        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+    );
+    if name_only(terms, host, node) {
+        return Ok(Some(format!("its node affinity names {host} only")));
+    }
+    for volume in pod.entries("/spec/volumes") {
+        let Some(disk) = disk_of(state, pod, volume)? else { continue };
+        if name_only(disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms"), host, node) {
+            return Ok(Some(format!("its volume {} is on {host} only", disk.name())));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether each of some node selector terms names this node and no other. The terms are alternatives.
+fn name_only(terms: &[Value], host: &str, node: &str) -> bool {
+    let one = |expression: &Value, key: &str, name: &str| {
+        expression["key"] == *key
+            && expression["operator"] == "In"
+            && expression["values"].as_array().is_some_and(|values| values.len() == 1 && values[0] == *name)
+    };
+    let has = |term: &Value, list: &str, key: &str, name: &str| {
+        term[list].as_array().is_some_and(|all| all.iter().any(|expression| one(expression, key, name)))
+    };
+    let names = |term: &Value| {
+        has(term, "matchExpressions", HOSTNAME, host) || has(term, "matchFields", "metadata.name", node)
+    };
+    !terms.is_empty() && terms.iter().all(names)
+}

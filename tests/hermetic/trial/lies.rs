@@ -1,0 +1,294 @@
+//! Falsehoods in a told trial, each with what comes out and what betrays it.
+
+use rstest::rstest;
+use seatrial::event::{Change, Event, FileEntry, Outcome};
+use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use seatrial::judge::trial::{CLAIMS, facts};
+use seatrial::judge::{self, Evidence};
+use serde_json::{Value, json};
+
+use super::story::{PROBE, pod, told};
+use crate::passing_histories::undecided_without_a_fact;
+use crate::story::{Story, changed, says};
+
+/// Bends every state of an object from one mark to another; an empty mark is the beginning or the end.
+fn object(story: &mut Story, (from, to): (&str, &str), wanted: &str, mut how: impl FnMut(&mut Value)) {
+    let (from, to) = range(story, from, to);
+    for record in &mut story.records[from..to] {
+        if let Event::ObjectChanged { uid, object, .. } = &mut record.event
+            && uid == wanted
+        {
+            how(object);
+        }
+    }
+}
+
+fn range(story: &Story, from: &str, to: &str) -> (usize, usize) {
+    let at = |mark: &str, none: usize| if mark.is_empty() { none } else { story.mark(mark) };
+    (at(from, 0), at(to, story.records.len()))
+}
+
+/// Lets requests fail between two marks, by number.
+fn fail(story: &mut Story, (from, to): (&str, &str), fails: impl Fn(usize) -> bool) {
+    let (from, to) = range(story, from, to);
+    let mut number = 0;
+    for record in &mut story.records[from..to] {
+        if let Event::Sampled { probe, outcome, detail, .. } = &mut record.event
+            && probe == PROBE
+        {
+            if fails(number) {
+                (*outcome, *detail) = (Outcome::Indeterminate, "timed out".into());
+            } else {
+                (*outcome, *detail) = (Outcome::Acknowledged, "200".into());
+            }
+            number += 1;
+        }
+    }
+}
+
+fn settled(story: &mut Story, step: &str, name: &str, field: &str, to: Value) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::SETTLED.name() && value["step"] == *step && value["workload"]["name"] == *name {
+            value[field] = to.clone();
+        }
+    });
+}
+
+/// Forgets the changes of objects with these UIDs from a mark on.
+fn forget(story: &mut Story, mark: &str, uids: &[&str]) {
+    let mut at = 0;
+    let from = story.mark(mark);
+    story.records.retain(|record| {
+        at += 1;
+        !(at > from
+            && matches!(&record.event, Event::ObjectChanged { uid, .. } if uids.contains(&uid.as_str())))
+    });
+}
+
+/// The files of a listing of a path on a node.
+fn files<'s>(story: &'s mut Story, wanted: &str, on: &str, at: &str) -> &'s mut Vec<FileEntry> {
+    let found = story.records.iter_mut().find_map(|record| match &mut record.event {
+        Event::FilesListed { listing, node, path, entries, .. }
+            if listing == wanted && node == on && path == at =>
+        {
+            Some(entries)
+        }
+        _ => None,
+    });
+    found.expect("it is listed")
+}
+
+fn unready(pod: &mut Value) {
+    pod["status"]["conditions"][0]["status"] = json!("False");
+}
+
+/// The volume of `db` can be used on any node.
+fn unpinned(story: &mut Story) {
+    object(story, ("", ""), "u-pv", |pv| drop(pv["spec"].as_object_mut().unwrap().remove("nodeAffinity")));
+}
+
+/// The replacement of `db` runs on another node.
+fn elsewhere(story: &mut Story) {
+    unpinned(story);
+    let db = pod("db-2-b", ("db", "ReplicaSet", "db-2"), "u-db-2-b", "w2");
+    object(story, ("node-loss", "node-lost"), "u-db-2-b", |pod| *pod = db.clone());
+}
+
+/// A second pod of the name `set-0`.
+fn twin(story: &mut Story, mark: &str) {
+    let twin = pod("set-0", ("set", "StatefulSet", "set"), "u-twin", "w3");
+    story.insert_after(mark, changed(twin));
+}
+
+fn starve(story: &mut Story, from: &str, to: &str) {
+    let (from, to) = range(story, from, to);
+    for record in &mut story.records[from..to] {
+        if let Event::Sampled { probe, outcome, .. } = &mut record.event
+            && probe == "control"
+        {
+            *outcome = Outcome::Indeterminate;
+        }
+    }
+}
+
+const WEB: (&str, &str) = ("rollout Deployment/web", "rolled-out Deployment/web");
+const AGENT: (&str, &str) = ("rollout DaemonSet/agent", "rolled-out DaemonSet/agent");
+const LOSS: (&str, &str) = ("node-loss", "node-lost");
+const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volume pv is a hostPath without node affinity; \
+                     3 files stayed on w1";
+
+#[rstest]
+#[case::ready_error("ready", |s: &mut Story| settled(s, "ready", "web", "error", json!("web-1 cannot pull")), Failed, "Deployment web: web-1 cannot pull")]
+#[case::ready_late("ready", |s: &mut Story| settled(s, "ready", "db", "budget", json!(0.5)), Failed, "Deployment db was complete after 1.0 s of 0 s")]
+#[case::ready_late_and_starved("ready", |s: &mut Story| { settled(s, "ready", "db", "budget", json!(0.5)); starve(s, "", "ready"); }, Inconclusive, "the machine starved meanwhile")]
+#[case::ready_status("ready", |s: &mut Story| object(s, ("", "rollout Deployment/web"), "u-web", |o| o["status"]["availableReplicas"] = json!(2)), Failed, "Deployment web by its status: generation 1 of 1 observed, updatedReplicas 3 of 3, availableReplicas 2 of 3")]
+#[case::ready_generation("ready", |s: &mut Story| object(s, ("", "rollout StatefulSet/set"), "u-set", |o| o["status"]["observedGeneration"] = json!(0)), Failed, "StatefulSet set by its status: generation 0 of 1")]
+#[case::ready_pods("ready", |s: &mut Story| object(s, ("", "rollout Deployment/web"), "u-web-1-c", unready), Failed, "Deployment web has 2 ready pods of 3")]
+#[case::ready_job("ready", |s: &mut Story| object(s, ("", "clean"), "u-once", |o| o["status"]["conditions"][0]["status"] = json!("False")), Failed, "Job once has condition Complete: false")]
+#[case::ready_pod("ready", |s: &mut Story| object(s, ("", ""), "u-tool", unready), Failed, "Pod tool is ready: false")]
+#[case::not_replaced("rollout", |s: &mut Story| forget(s, WEB.0, &["u-web-1-c"]), Failed, "Deployment web: pods that were not replaced: web-1-c")]
+#[case::same_set("rollout", |s: &mut Story| object(s, (WEB.0, WEB.1), "u-web-2-a", |o| o["metadata"]["labels"]["pod-template-hash"] = json!("web-1")), Failed, "Deployment web: 1 of 1 ReplicaSets have pods before and after")]
+#[case::other_name("rollout", |s: &mut Story| object(s, ("", ""), "u-set-0b", |o| o["metadata"]["name"] = json!("set-9")), Failed, "StatefulSet set: pods set-0, set-1 before, set-1, set-9 after")]
+#[case::dip_of_the_status("rollout", |s: &mut Story| object(s, (WEB.0, WEB.1), "u-web", |o| o["status"]["availableReplicas"] = json!(1)), Failed, "Deployment web: fewest available by its status: 1, at least 2 allowed")]
+#[case::dip_of_the_pods("rollout", |s: &mut Story| ["u-web-2-a", "u-web-2-b"].iter().for_each(|pod| object(s, (WEB.0, WEB.1), pod, unready)), Failed, "Deployment web: fewest available by its pods: 1, at least 2 allowed")]
+#[case::dip_of_a_set("rollout", |s: &mut Story| object(s, ("rollout StatefulSet/set", "rolled-out StatefulSet/set"), "u-set", |o| o["status"]["readyReplicas"] = json!(0)), Failed, "StatefulSet set: fewest available by its status: 0, at least 1 allowed")]
+#[case::all_down("rollout", |s: &mut Story| object(s, (AGENT.0, AGENT.1), "u-agent", |o| o["status"]["numberAvailable"] = json!(0)), Failed, "DaemonSet agent: fewest available by its status: 0, at least 1 allowed")]
+#[case::refused("rollout", |s: &mut Story| fail(s, AGENT, |n| n == 3), Failed, "Service shop: 1 of ")]
+#[case::refused_and_starved("rollout", |s: &mut Story| { fail(s, AGENT, |n| n == 3); starve(s, AGENT.0, AGENT.1); }, Inconclusive, "requests failed, and the machine starved")]
+#[case::met_an_end("rollout", |s: &mut Story| fail(s, WEB, |n| n == 5), Passed, "requests failed and met a pod that was ending")]
+#[case::no_pod("rollout", |s: &mut Story| { fail(s, AGENT, |n| n == 3); ["u-web-2-a", "u-web-2-b", "u-web-2-c"].iter().for_each(|pod| s.insert_after(AGENT.0, unready_web(pod))); }, Passed, "requests failed and came while no pod of it was ready")]
+#[case::unwatched("rollout", |s: &mut Story| s.forget(|e| matches!(e, Event::Sampled { probe, .. } if probe == PROBE)), Inconclusive, "Service shop: fewer than 3 requests")]
+#[case::unsteady("rollout", |s: &mut Story| { fail(s, AGENT, |n| n == 3); s.fact(&facts::PROBES)[0]["steady"] = json!(false); }, Passed, "")]
+#[case::pod_is_still_there("pod-loss", |s: &mut Story| forget(s, "pod-loss Deployment/web", &["u-web-2-a"]), Failed, "Deployment web: the deleted pod web-2-a is still there: true")]
+#[case::pod_not_replaced("pod-loss", |s: &mut Story| forget(s, "pod-loss Deployment/web", &["u-web-2-d"]), Failed, "Deployment web: no pod replaces web-2-a")]
+#[case::other_claims("pod-loss", |s: &mut Story| object(s, ("", ""), "u-set-0c", |o| o["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "other"}}])), Failed, "StatefulSet set: set-0 has the same claims: false")]
+#[case::name_lost("pod-loss", |s: &mut Story| object(s, ("", ""), "u-set-0c", |o| o["metadata"]["name"] = json!("set-7")), Failed, "StatefulSet set: a new pod set-0 took the name: false")]
+#[case::other_node("pod-loss", |s: &mut Story| object(s, ("", ""), "u-agent-1c", |o| o["spec"]["nodeName"] = json!("w3")), Failed, "DaemonSet agent: a new pod runs on w1: false")]
+#[case::half_failed("node-loss", |s: &mut Story| fail(s, LOSS, |n| n < 200 && n % 2 == 0), Failed, "Service shop: 45 % of 221 requests failed for 49.8 s (1 of 3 endpoints was lost), none after that")]
+#[case::half_failed_by_affinity("node-loss", |s: &mut Story| { fail(s, LOSS, |n| n < 200 && n % 2 == 0); object(s, ("", ""), "u-shop", |o| o["spec"]["sessionAffinity"] = json!("ClientIP")); }, Inconclusive, "sessionAffinity")]
+#[case::failed_after_detection("node-loss", |s: &mut Story| fail(s, LOSS, |n| n == 230), Failed, "Service shop: 1 of ")]
+#[case::silent("node-loss", |s: &mut Story| { let (from, to) = range(s, LOSS.0, LOSS.1); let mut at = 0; s.records.retain(|r| { at += 1; !(at > from + 100 && at < (from + 160).min(to) && matches!(&r.event, Event::Sampled { probe, .. } if probe == PROBE)) }); }, Inconclusive, "Service shop: no request for ")]
+#[case::not_moved("node-loss", |s: &mut Story| forget(s, "node-loss", &["u-web-2-e"]), Failed, "Deployment web: 2 of 3 pods ready on other nodes after 61 s: no replacement exists")]
+#[case::moved_late("node-loss", |s: &mut Story| settled(s, "node-loss", "web", "budget", json!(30.0)), Failed, "Deployment web: as many pods as declared were ready on other nodes after 60.0 s of 30 s")]
+#[case::crashing("node-loss", |s: &mut Story| object(s, ("node-loss", ""), "u-web-2-e", |o| { unready(o); o["status"]["containerStatuses"] = json!([{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]); }), Failed, "web-2-e waits (CrashLoopBackOff)")]
+#[case::not_placed("node-loss", |s: &mut Story| unpinned(s), Failed, "Deployment db: 0 of 1 pods ready on other nodes after 61 s: db-2-b is not scheduled (Unschedulable: 0/4 nodes")]
+#[case::pinned_by_its_volume("node-loss", |_: &mut Story| {}, Passed, "Deployment db: db-2-b waits for w1 by design, its volume pv is on w1 only")]
+#[case::pinned_by_selector("node-loss", |s: &mut Story| { unpinned(s); object(s, ("", ""), "u-db-2-b", |o| o["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": "w1"})); }, Passed, "its nodeSelector names w1")]
+#[case::two_nodes("node-loss", |s: &mut Story| object(s, ("", ""), "u-pv", |o| o["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"] = json!(["w1", "w2"])), Failed, "db-2-b is not scheduled")]
+#[case::volume_unseen("node-loss", |s: &mut Story| s.forget(|e| matches!(e, Event::ObjectChanged { uid, .. } if uid == "u-pv")), Inconclusive, "volume pv of claim data was not recorded")]
+#[case::twins("node-loss", |s: &mut Story| twin(s, "node-loss"), Failed, "StatefulSet set: names with two living pods at a time between `node-loss` and `node-lost`: set-0")]
+#[case::bare_pod("node-loss", |s: &mut Story| object(s, ("", ""), "u-tool", |o| o["spec"]["nodeName"] = json!("w1")), Failed, "Pod tool was on w1: nothing replaces a bare pod")]
+#[case::never_down("node-loss", |s: &mut Story| s.each(|e| if let Event::FaultInjected { proof, .. } = e { *proof = json!({"power": "running"}) }), Inconclusive, "nothing proves that w1 was down")]
+#[case::no_fault("node-loss", |s: &mut Story| s.forget(|e| matches!(e, Event::FaultInjected { .. })), Inconclusive, "no fault on w1 was proved")]
+#[case::empty("data", elsewhere, Failed, EMPTY)]
+#[case::shared("data", |s: &mut Story| { elsewhere(s); let all = files(s, "before-loss", "w1", "/srv/db").clone(); *files(s, "before-loss", "w2", "/srv/db") = all; }, Passed, "Deployment db: /srv/db follows its pod to w2")]
+#[case::other_sums("data", |s: &mut Story| { elsewhere(s); let mut all = files(s, "before-loss", "w1", "/srv/db").clone(); all[1].sha256 = Some("x".into()); *files(s, "before-loss", "w2", "/srv/db") = all; }, Inconclusive, "had some of the files before")]
+#[case::vanished("data", |s: &mut Story| { elsewhere(s); files(s, "during-loss", "w1", "/srv/db").clear(); }, Failed, "Deployment db: files vanished from /srv/db on w1: base/, base/1, base/2 and VERSION")]
+#[case::nothing_there("data", |s: &mut Story| files(s, "before-loss", "w1", "/srv/db").clear(), Inconclusive, "Deployment db: /srv/db on w1 was empty from the start, so nothing is shown")]
+#[case::not_listed("data", |s: &mut Story| s.forget(|e| matches!(e, Event::FilesListed { .. })), Inconclusive, "/srv/db was not listed on w1 (`before-loss`)")]
+#[case::not_listed_there("data", |s: &mut Story| { elsewhere(s); s.forget(|e| matches!(e, Event::FilesListed { node, .. } if node == "w2")); }, Inconclusive, "/srv/db was not listed on w2")]
+#[case::waits("data", |_: &mut Story| {}, Passed, "Deployment db: /srv/db waits for its node w1, with 3 files")]
+#[case::files_gone("return", |s: &mut Story| files(s, "after-return", "w1", "/srv/db").clear(), Failed, "Deployment db: /srv/db on w1 lost files: base")]
+#[case::twins_again("return", |s: &mut Story| twin(s, "return"), Failed, "between `return` and `returned`: set-0")]
+#[case::still_ending("return", |s: &mut Story| forget(s, "return", &["u-web-2-d"]), Failed, "Deployment web: pods still terminating with the node back: web-2-d")]
+#[case::not_back("return", |s: &mut Story| object(s, ("return", "returned"), "u-agent", |o| o["status"]["numberReady"] = json!(1)), Failed, "DaemonSet agent by its status")]
+#[case::pod_gone("return", |s: &mut Story| { let tool = pod("tool", ("tool", "", ""), "u-tool", "w2"); s.insert_after("return", deleted(tool)); }, Failed, "Pod tool is gone: nothing replaces a bare pod")]
+#[case::drain_error("drain", |s: &mut Story| s.fact(&facts::DRAINS)["error"] = json!("web-2-c cannot be evicted: 429"), Failed, "the drain of w3 did not end: web-2-c cannot be evicted: 429")]
+#[case::drain_late("drain", |s: &mut Story| s.fact(&facts::DRAINS)["budget"] = json!(0.5), Failed, "the drain of w3 took 1.0 s of 0 s")]
+#[case::drain_incomplete("drain", |s: &mut Story| settled(s, "drain", "db", "error", json!("0 of 1")), Failed, "Deployment db: 0 of 1")]
+#[case::left("clean", |s: &mut Story| *s.fact(&facts::LEFT) = json!(["PersistentVolumeClaim shop data"]), Failed, "left: PersistentVolumeClaim shop data")]
+#[case::end_unseen("clean", |s: &mut Story| forget(s, "clean", &["u-web"]), Inconclusive, "Deployment web: its end was not recorded")]
+fn a_falsehood_is_found(
+    #[case] claim: &str,
+    #[case] how: impl FnOnce(&mut Story),
+    #[case] wanted: Conclusion,
+    #[case] said: &str,
+) {
+    let mut story = told().story;
+    how(&mut story);
+    let finding = story.judge(claim);
+    assert_eq!(finding.conclusion(), wanted, "{claim}: {:#?}", finding.details());
+    says(&finding, wanted, said);
+}
+
+/// A pod of `web` that is not ready.
+fn unready_web(uid: &str) -> Event {
+    let mut pod = pod(uid.trim_start_matches("u-"), ("web", "ReplicaSet", "web-2"), uid, "w1");
+    unready(&mut pod);
+    changed(pod)
+}
+
+fn deleted(object: Value) -> Event {
+    match changed(object) {
+        Event::ObjectChanged { kind, name, uid, object, .. } => {
+            Event::ObjectChanged { change: Change::Deleted, kind, name, uid, object }
+        }
+        other => other,
+    }
+}
+
+/// Nothing is known of a Deployment whose pods, or whose ReplicaSets, were not recorded.
+#[rstest]
+fn a_workload_whose_pods_were_not_seen_does_not_pass(
+    #[values("ready", "rollout", "pod-loss", "node-loss", "data", "return", "clean")] claim: &str,
+    #[values("Pod", "ReplicaSet")] kind: &str,
+) {
+    let mut story = told().story;
+    story.forget(|e| matches!(e, Event::ObjectChanged { kind: of, .. } if of == kind));
+    let id = format!("{claim}/Deployment/web");
+    let finding = judge::claim(&id).unwrap().judge(&Evidence::new(&story.records, &id));
+    assert_ne!(finding.conclusion(), Passed, "{id}: {:#?}", finding.details());
+}
+
+#[test]
+fn a_told_trial_passes_every_claim() {
+    let story = told().story;
+    for claim in CLAIMS {
+        let finding = story.judge(claim.id);
+        assert_eq!(finding.conclusion(), Passed, "{}: {:#?}", claim.id, finding.details());
+    }
+}
+
+/// The pod is back on the node and may have removed the file itself.
+#[test]
+fn a_file_that_is_missing_under_a_running_pod_fails_nothing() {
+    let mut story = told().story;
+    files(&mut story, "after-return", "w1", "/srv/db").remove(1);
+    let finding = story.judge("return");
+    assert_eq!(finding.conclusion(), Passed, "{:#?}", finding.details());
+    let says = |line: &String| line.contains("/srv/db on w1 has all but 1 of ");
+    assert!(finding.details().iter().any(says), "{:#?}", finding.details());
+}
+
+/// An application whose database is away may answer with errors; nobody else may.
+#[test]
+fn an_error_is_explained_while_another_workload_has_no_ready_pod() {
+    let failing = |mark: &str| {
+        let mut story = told().story;
+        let at = story
+            .records
+            .iter()
+            .position(|r| matches!(&r.event, Event::Marked { mark: m } if m == mark))
+            .unwrap();
+        let sampled = story.records[at..]
+            .iter_mut()
+            .find(|r| matches!(&r.event, Event::Sampled { probe, .. } if probe == PROBE))
+            .unwrap();
+        if let Event::Sampled { outcome, detail, .. } = &mut sampled.event {
+            (*outcome, *detail) = (Outcome::Refused, "503 shop".into());
+        }
+        story.judge("rollout")
+    };
+    let during = failing("rollout Deployment/db");
+    assert_eq!(during.conclusion(), Passed, "{:#?}", during.details());
+    let other = failing("rollout DaemonSet/agent");
+    assert_eq!(other.conclusion(), Failed, "{:#?}", other.details());
+}
+
+#[test]
+fn a_claim_is_undecided_without_a_fact() {
+    let records = told().story.records;
+    for claim in CLAIMS {
+        undecided_without_a_fact(claim, &records, 2);
+    }
+}
+
+#[test]
+fn a_claim_is_undecided_without_a_mark() {
+    let records = told().story.records;
+    let marks = records.iter().filter_map(|r| match &r.event {
+        Event::Marked { mark } => Some(mark.clone()),
+        _ => None,
+    });
+    for mark in marks {
+        let mut without = records.clone();
+        without.retain(|r| !matches!(&r.event, Event::Marked { mark: m } if *m == mark));
+        let judged = |claim: &&&judge::Claim| {
+            let found = claim.judge(&Evidence::new(&without, claim.id)).conclusion();
+            assert_ne!(found, Failed, "{} without `{mark}`", claim.id);
+            found == Inconclusive
+        };
+        assert!(CLAIMS.iter().filter(judged).count() > 0, "nobody reads `{mark}`");
+    }
+}

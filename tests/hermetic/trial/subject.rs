@@ -1,0 +1,85 @@
+//! A claim with a subject is about one workload.
+
+use seatrial::event::{Event, Record, Scope};
+use seatrial::judge::Conclusion::{Failed, Passed};
+use seatrial::judge::trial::{CLAIMS, facts};
+use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::report::rejudge;
+use serde_json::json;
+
+use super::story::{told, workloads};
+use crate::story::Story;
+
+fn judged(story: &Story, id: &str) -> Conclusion {
+    judge::claim(id).expect("a claim").judge(&Evidence::new(&story.records, id)).conclusion()
+}
+
+/// An error of one workload in a step.
+fn wrong(story: &mut Story, step: &str, name: &str) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::SETTLED.name() && value["step"] == *step && value["workload"]["name"] == *name {
+            value["error"] = json!("it was not complete");
+        }
+    });
+}
+
+#[test]
+fn a_told_trial_passes_for_each_workload_alone() {
+    let told = told();
+    for claim in CLAIMS {
+        for workload in workloads() {
+            let id = format!("{}/{}", claim.id, workload.subject());
+            let finding = judge::claim(&id).unwrap().judge(&Evidence::new(&told.story.records, &id));
+            assert_eq!(finding.conclusion(), Passed, "{id}: {finding:#?}");
+        }
+    }
+}
+
+#[test]
+fn another_workload_does_not_matter_to_a_claim_with_a_subject() {
+    let mut story = told().story;
+    wrong(&mut story, "ready", "db");
+    assert_eq!(judged(&story, "ready"), Failed);
+    assert_eq!(judged(&story, "ready/Deployment/db"), Failed);
+    assert_eq!(judged(&story, "ready/Deployment/web"), Passed);
+    assert_eq!(judged(&story, "ready/Deployment/none"), Conclusion::Inconclusive);
+    assert!(judge::claim("A1/Deployment/web").is_none());
+}
+
+#[test]
+fn a_claim_with_a_subject_is_judged_again_under_its_whole_id() {
+    let mut story = told().story;
+    wrong(&mut story, "ready", "db");
+    let scope = Scope { scenario: Some("trial".into()), ..Scope::default() };
+    story.say(Event::ScenarioStarted { claims: vec!["ready/Deployment/db".into()] });
+    let start = story.records.pop().unwrap();
+    story.records.insert(0, Record { mono_us: 0, ..start });
+    for id in ["ready/Deployment/db", "ready/Deployment/web"] {
+        story.say(Event::ClaimJudged {
+            claim: id.into(),
+            title: None,
+            verdict: Passed,
+            evidence: String::new(),
+            details: vec!["passed: x".into()],
+            took: None,
+            budget: None,
+            reached: Some(true),
+        });
+    }
+    for (seq, record) in story.records.iter_mut().enumerate() {
+        (record.seq, record.scope) = (seq as u64, scope.clone());
+    }
+    let again = rejudge(&story.records, |_| &[]);
+    let changes: Vec<_> = again.changes.iter().map(|c| (c.claim.as_str(), c.is)).collect();
+    assert_eq!(changes, [("ready/Deployment/db", Failed)]);
+    let ids: Vec<&str> = again
+        .records
+        .iter()
+        .filter_map(|r| match &r.event {
+            Event::ClaimJudged { claim, .. } => Some(claim.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids, ["ready/Deployment/db", "ready/Deployment/web"]);
+}
