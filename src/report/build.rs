@@ -261,9 +261,21 @@ fn steps(story: &Story<'_>, clock: &Clock) -> Vec<StepReport> {
     steps
 }
 
-/// Returns the claims that the story should prove and those that it judged, by id.
+/// Returns the claims that the story should prove and those that it judged: in the order in which the story announced
+/// them, a claim on one workload after the claim itself; then the others by id.
 fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'t str>) -> Vec<ClaimReport> {
-    let mut claims: BTreeMap<Key, ClaimReport> = BTreeMap::new();
+    let mut claims: BTreeMap<(usize, Key), ClaimReport> = BTreeMap::new();
+    let mut announced: Vec<&str> = Vec::new();
+    for record in &story.records {
+        if let Event::ScenarioStarted { claims } = &record.event {
+            announced.extend(claims.iter().map(String::as_str));
+        }
+    }
+    let key = |id: &str| {
+        let base = id.split('/').next().unwrap_or(id);
+        let place = announced.iter().position(|known| *known == base);
+        (place.unwrap_or(usize::MAX), Key::of(id))
+    };
     let mut judged: BTreeSet<&str> = BTreeSet::new();
     let blank = |id: &str| ClaimReport {
         id: id.into(),
@@ -283,7 +295,7 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
         match &record.event {
             Event::ScenarioStarted { claims: ids } => {
                 for id in ids {
-                    claims.entry(Key::of(id)).or_insert_with(|| blank(id));
+                    claims.entry(key(id)).or_insert_with(|| blank(id));
                 }
             }
             Event::ClaimJudged { claim, title: old, verdict, evidence, details, took, budget, .. } => {
@@ -298,9 +310,9 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
                     budget: budget.map(millis),
                     ..blank(claim)
                 };
-                match claims.get_mut(&Key::of(claim)) {
+                match claims.get_mut(&key(claim)) {
                     Some(old) if judged.contains(claim.as_str()) => worse(old, new),
-                    _ => _ = claims.insert(Key::of(claim), new),
+                    _ => _ = claims.insert(key(claim), new),
                 }
                 judged.insert(claim);
             }

@@ -22,7 +22,8 @@ impl Format for Terminal {
     }
 
     fn render(&self, report: &RunReport, look: Look) -> Result<String, ReportError> {
-        let mut page = Page { text: String::new(), colour: look.colour, width: look.width.clamp(80, 120) };
+        let mut page =
+            Page { text: String::new(), colour: look.colour, width: look.width.clamp(80, 120), ids: ID };
         page.head(report);
         for suite in &report.suites {
             page.suite(report, suite);
@@ -32,14 +33,22 @@ impl Format for Terminal {
     }
 }
 
+/// Whether a claim is not the part of another claim that is about a single workload of a trial.
+fn is_whole(report: &RunReport, claim: &ClaimReport) -> bool {
+    let base = claim.id.split_once('/').map(|(base, _)| base);
+    !base.is_some_and(|base| report.claims.iter().any(|whole| whole.id == base && whole.suite == claim.suite))
+}
+
 struct Page {
     text: String,
     colour: bool,
     width: usize,
+    /// Width of the column of ids.
+    ids: usize,
 }
 
-/// Columns before the evidence: two blanks, id, blank, verdict, blank.
-const MARGIN: usize = 2 + 4 + 1 + 12 + 1;
+/// Minimum width of the column of ids.
+const ID: usize = 4;
 /// Columns of `12.3 s of 180 s` with the blanks before it.
 const TIME: usize = 20;
 
@@ -74,7 +83,9 @@ impl Page {
         let name = if self.colour { format!("\x1b[1m{}\x1b[0m", suite.name) } else { suite.name.clone() };
         self.line("");
         self.line(&format!("{name}  {}", measured(suite.took)));
-        for claim in report.claims_of(&suite.name) {
+        let shown = || report.claims_of(&suite.name).filter(|claim| is_whole(report, claim));
+        self.ids = shown().map(|claim| claim.id.chars().count()).fold(ID, usize::max);
+        for claim in shown() {
             self.claim(claim);
         }
         if let Some(error) = &suite.error {
@@ -105,7 +116,7 @@ impl Page {
             _ => String::new(),
         };
         if claim.verdict == Conclusion::Passed {
-            let (room, length) = (self.width - MARGIN, time.chars().count());
+            let (room, length) = (self.width - self.margin(), time.chars().count());
             let evidence = match length {
                 0 => cut(&claim.evidence, room),
                 _ => cut(&claim.evidence, room.saturating_sub(TIME.max(length + 1))),
@@ -117,20 +128,20 @@ impl Page {
         }
         let timed = if time.is_empty() { String::new() } else { format!(" ({time})") };
         let text = format!("{}{timed}", if claim.title.is_empty() { "" } else { &claim.title });
-        let mut lines = wrap(&text, self.width - MARGIN).into_iter();
+        let mut lines = wrap(&text, self.width - self.margin()).into_iter();
         let first = lines.next().unwrap_or_default();
         self.verdict_line(&claim.id, claim.verdict, &claim.verdict.to_string(), &first);
         for line in lines {
-            self.line(&format!("{}{line}", " ".repeat(MARGIN)));
+            self.line(&format!("{}{line}", " ".repeat(self.margin())));
         }
         let decisive: Vec<&String> =
             claim.details.iter().filter(|d| d.starts_with(&format!("{}:", claim.verdict))).collect();
         if decisive.is_empty() {
-            self.wrapped(&" ".repeat(MARGIN), &claim.evidence);
+            self.wrapped(&" ".repeat(self.margin()), &claim.evidence);
         }
         for detail in decisive {
             let what = detail.split_once(": ").map_or(detail.as_str(), |d| d.1);
-            self.wrapped(&" ".repeat(MARGIN), what);
+            self.wrapped(&" ".repeat(self.margin()), what);
         }
     }
 
@@ -139,17 +150,29 @@ impl Page {
         for defect in &report.defects {
             self.wrapped("", &format!("records: {defect}"));
         }
-        let counts = report.counts;
-        let all = report.claims.len();
+        let count = |verdict: Option<Conclusion>| {
+            let whole = report.claims.iter().filter(|claim| is_whole(report, claim));
+            whole.filter(|claim| verdict.is_none_or(|verdict| claim.verdict == verdict)).count()
+        };
+        let of = |verdict| count(Some(verdict));
         self.line(&format!(
-            "{all} claims: {} passed, {} failed, {} inconclusive",
-            counts.passed, counts.failed, counts.inconclusive
+            "{} claims: {} passed, {} failed, {} inconclusive",
+            count(None),
+            of(Conclusion::Passed),
+            of(Conclusion::Failed),
+            of(Conclusion::Inconclusive)
         ));
+    }
+
+    /// Returns the column at which texts about a claim begin.
+    fn margin(&self) -> usize {
+        2 + self.ids + 1 + 12 + 1
     }
 
     fn verdict_line(&mut self, id: &str, verdict: Conclusion, word: &str, text: &str) {
         let word = self.paint(verdict, &format!("{word:<12}"));
-        self.line(format!("  {id:<4} {word} {text}").trim_end());
+        let width = self.ids;
+        self.line(format!("  {id:<width$} {word} {text}").trim_end());
     }
 
     fn paint(&self, verdict: Conclusion, text: &str) -> String {
