@@ -8,8 +8,8 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 
 use crate::chain::answered;
-use crate::hint::{FailureKind, Hint};
 use crate::deadline::Deadline;
+use crate::hint::{FailureKind, Hint};
 use crate::{retry, sanitise};
 
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them, because the connection of a

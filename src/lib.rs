@@ -3,6 +3,7 @@
 //!
 //! The modules, from the top layer down:
 //!
+//! - [`trial`] puts a user's own manifests on trial.
 //! - [`suite`] is the list of stories with the claims that they prove; [`run`] runs them, and [`report`] shows the
 //!   results from the event log alone.
 //! - [`scenario`] is the scope that owns a story: lease, namespace, evidence, healing, release.
@@ -30,6 +31,7 @@ pub mod hint;
 pub mod prelude;
 
 pub mod suite;
+pub mod trial;
 
 pub mod run;
 pub mod scenario;

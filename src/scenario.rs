@@ -122,17 +122,28 @@ pub async fn scenario(
     needs: Needs,
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
-    with_room(whole(run, needs, body)).await
+    scenario_of(run, needs, needs.claims, body).await
+}
+
+/// As [`scenario`], for a story that proves `claims` in place of those of its needs.
+pub(crate) async fn scenario_of(
+    run: &Run,
+    needs: Needs,
+    claims: &[&'static Claim],
+    body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
+) -> Result<(), ScenarioError> {
+    with_room(whole(run, needs, claims, body)).await
 }
 
 async fn whole(
     run: &Run,
     needs: Needs,
+    claims: &[&'static Claim],
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
     let name = needs.name.to_owned();
     let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
-    log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|c| c.id.into()).collect() });
+    log.append(Event::ScenarioStarted { claims: claims.iter().map(|c| c.id.into()).collect() });
     let prepared = tokio::select! {
         prepared = prepare(run, &needs, &log) => prepared,
         () = run.cancel.cancelled() => {
@@ -155,7 +166,7 @@ async fn whole(
     for text in &left {
         run.clusters.progress.say(&format!("left behind by {name}: {text}"));
     }
-    let missing = unjudged(&log, needs.claims);
+    let missing = unjudged(&log, claims);
     let result = match result {
         Ok(()) if !missing.is_empty() => {
             let claims = missing.iter().map(|claim| format!("{} was not proved", claim.id)).collect();
@@ -428,9 +439,17 @@ impl Scenario {
     /// An invalid manifest.
     pub fn manifest(&self, file: &str, text: &str) -> Result<Manifest, Failure> {
         let mut manifest = Manifest::read(file, text)?;
+        manifest.substitute_images(&self.images.substitutions());
+        self.scoped(manifest)
+    }
+
+    /// Scopes a manifest to this scenario's namespace. Its images stay.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::scope_to_namespace`].
+    pub fn scoped(&self, mut manifest: Manifest) -> Result<Manifest, Failure> {
         // Learn the secrets before the API has the manifest: nothing that the API returns is recorded with a secret.
         manifest.objects().iter().for_each(|object| self.clusters.settings.secrets.learn_from(&object.body));
-        manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
         let scoped = manifest.scope_to_namespace(&self.namespace, &self.suffix, &labels)?;
         scoped.defaults.iter().for_each(|class| {
@@ -460,6 +479,15 @@ impl Scenario {
     /// A claim of the story's own with the id of a built-in claim is inconclusive: a program that judges the run
     /// again would use the built-in claim.
     pub async fn prove(&self, claim: &'static Claim) -> Conclusion {
+        self.prove_as(claim, claim.id.to_owned()).await
+    }
+
+    /// Judges a claim for one subject alone, such as a workload: its id is then `<claim>/<subject>`.
+    pub(crate) async fn prove_for(&self, claim: &'static Claim, subject: &str) -> Conclusion {
+        self.prove_as(claim, format!("{}/{subject}", claim.id)).await
+    }
+
+    async fn prove_as(&self, claim: &'static Claim, id: String) -> Conclusion {
         self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
         if judge::claim(claim.id).is_some_and(|known| !std::ptr::eq(known, claim)) {
             self.note(format!(
@@ -469,16 +497,16 @@ impl Scenario {
             self.judged().insert(claim.id.into(), Conclusion::Inconclusive);
             return Conclusion::Inconclusive;
         }
-        let log = self.log.clone();
+        let (log, judged_id) = (self.log.clone(), id.clone());
         // Use a separate thread: writers and probes continue while the records are read.
         let judged = tokio::task::spawn_blocking(move || {
             let mut conclusion = Conclusion::Inconclusive;
             let run = if claim.sees_run { log.records_of_run() } else { Vec::new() };
             log.append_judged(|records| {
-                let finding = claim.judge(&Evidence::new(records, claim.id).of_run(&run));
+                let finding = claim.judge(&Evidence::new(records, &judged_id).of_run(&run));
                 conclusion = finding.conclusion();
                 Event::ClaimJudged {
-                    claim: claim.id.into(),
+                    claim: judged_id.clone(),
                     title: Some(claim.title.into()),
                     verdict: conclusion,
                     evidence: finding.evidence(),
@@ -497,7 +525,7 @@ impl Scenario {
         };
         // If a claim is proved twice, the worse conclusion counts, as in the report.
         let mut judged = self.judged();
-        let worst = judged.entry(claim.id.into()).or_insert(conclusion);
+        let worst = judged.entry(id).or_insert(conclusion);
         *worst = conclusion.max(*worst);
         conclusion
     }

@@ -43,6 +43,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Run suites, judge their claims and write reports
     Run(RunArgs),
+    /// Put your own manifests on trial: rollout, pod and node loss, volumes, drains
+    Trial(TrialArgs),
     /// Show the report of a finished run, from its records
     Report(ReportArgs),
     /// Judge a finished run again, from its records; needs no cluster
@@ -75,7 +77,7 @@ pub struct ImageArgs {
     /// Image profile, auto, or a file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
     #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
-    /// Kubernetes version, such as 1.34.4 or 1.34; `run` accepts several, separated by commas [env: SEATRIAL_K8S,
+    /// Kubernetes version, such as 1.34.4 or 1.34; `run` and `trial` accept several, separated by commas [env: SEATRIAL_K8S,
     /// one]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
     pub k8s: Vec<String>,
@@ -88,6 +90,18 @@ pub struct DoctorArgs {}
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
+    /// Manifests of a trial, as for `trial` [default: the suites]
+    #[arg(value_name = "PATH", conflicts_with = "suite")]
+    pub paths: Vec<String>,
+    /// Claims of the trial to prove, separated by commas [default: all]
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
+    pub only: Vec<String>,
+    /// Claims of the trial to leave out, separated by commas
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
+    pub skip: Vec<String>,
+    /// Image of the trial, as for `trial`
+    #[arg(long, value_name = "NAME | FROM=TO", requires = "paths")]
+    pub image: Vec<String>,
     /// Suite to run; may be repeated [default: all except `upgrade`, `ha` and `upgraded`]
     #[arg(long)]
     pub suite: Vec<String>,
@@ -105,15 +119,26 @@ pub struct RunArgs {
     /// Suite to run; may be repeated [default: all except `upgrade`, `ha` and `upgraded`]
     #[arg(long)]
     pub suite: Vec<String>,
+    /// File (TOML) with the outage budgets for the steps of an upgrade; replaces the defaults
+    #[arg(long, value_name = "FILE")]
+    pub budget: Option<PathBuf>,
+    /// Number of suites that run at the same time; a suite that breaks nodes waits for the others
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub jobs: u16,
+    /// Where it runs.
+    #[command(flatten)]
+    pub on: OnArgs,
+}
+
+/// The cluster of a run, and what becomes of it and of the reports.
+#[derive(Debug, clap::Args)]
+pub struct OnArgs {
     /// Topology to use instead of the one that each suite asks for
     #[arg(long)]
     pub topology: Option<String>,
     /// Existing cluster to run on, used as is and kept afterwards: its name or a prefix of its name
     #[arg(long, conflicts_with_all = ["topology", "delete"])]
     pub cluster: Option<String>,
-    /// File (TOML) with the outage budgets for the steps of an upgrade; replaces the defaults
-    #[arg(long, value_name = "FILE")]
-    pub budget: Option<PathBuf>,
     /// The images that run.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -123,9 +148,37 @@ pub struct RunArgs {
     /// Delete the cluster at the end [default if CI is set]
     #[arg(long)]
     pub delete: bool,
-    /// Number of suites that run at the same time; a suite that breaks nodes waits for the others
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
-    pub jobs: u16,
+    /// Folder that gets a copy of report.html, junit.xml and report.json
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `trial`.
+#[derive(Debug, clap::Args)]
+pub struct TrialArgs {
+    /// What is on trial.
+    #[command(flatten)]
+    pub what: TrialInput,
+    /// Where it runs.
+    #[command(flatten)]
+    pub on: OnArgs,
+}
+
+/// The manifests of a trial, and its claims.
+#[derive(Debug, clap::Args)]
+pub struct TrialInput {
+    /// Manifests: files, folders, or - for standard input
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+    /// Claims to prove, separated by commas [default: all]
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Claims to leave out, separated by commas
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Image of the container engine to load onto the nodes; FROM=TO also replaces FROM in the manifests
+    #[arg(long, value_name = "NAME | FROM=TO")]
+    pub image: Vec<String>,
 }
 
 /// Arguments of `report`.
@@ -358,10 +411,12 @@ impl Args {
     /// Refuses several Kubernetes versions, except for `run`.
     pub fn check(&self) -> Result<(), Stop> {
         match self.images() {
-            Some(images) if images.k8s.len() > 1 && !matches!(self.command, Command::Run(_)) => {
+            Some(images)
+                if images.k8s.len() > 1 && !matches!(self.command, Command::Run(_) | Command::Trial(_)) =>
+            {
                 let message =
                     format!("--k8s accepts one version for this command, not {}", images.k8s.join(", "));
-                Err(Stop::new(FailureKind::Usage, message, "only `run` accepts several versions"))
+                Err(Stop::new(FailureKind::Usage, message, "only `run` and `trial` accept several versions"))
             }
             _ => Ok(()),
         }
@@ -370,7 +425,8 @@ impl Args {
     fn images(&self) -> Option<&ImageArgs> {
         match &self.command {
             Command::Plan(args) => Some(&args.images),
-            Command::Run(args) => Some(&args.images),
+            Command::Run(args) => Some(&args.on.images),
+            Command::Trial(args) => Some(&args.on.images),
             Command::Up(args) => Some(&args.images),
             Command::Images(args) => Some(&args.images),
             _ => None,

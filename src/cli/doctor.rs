@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::config::{Proxies, Settings};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
-use crate::hint::Hint;
 use crate::exec::{Exec, ExecError};
+use crate::hint::Hint;
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;

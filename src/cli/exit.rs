@@ -20,6 +20,7 @@ use crate::manifest::{HostFolderError, ManifestError};
 use crate::report::{ReportError, RunReport};
 use crate::run::RunError;
 use crate::scenario::ScenarioError;
+use crate::trial::TrialError;
 use crate::upgrade::UpgradeError;
 
 /// Exit codes of the process. Codes from 64 on are those of sysexits.h, and 128 + n after signal n.
@@ -188,7 +189,7 @@ type Known = for<'e> fn(&'e (dyn StdError + 'static)) -> Option<&'e dyn Hint>;
 
 /// Every error that a command can end with. An error that passes its source through speaks for the source, which is not
 /// in the chain.
-const KNOWN: [Known; 18] = [
+const KNOWN: [Known; 19] = [
     is::<Stop>,
     is::<Ambiguous>,
     is::<ConfigError>,
@@ -204,6 +205,7 @@ const KNOWN: [Known; 18] = [
     is::<ManifestError>,
     is::<HostFolderError>,
     is::<RunError>,
+    is::<TrialError>,
     is::<UpgradeError>,
     is::<BudgetError>,
     is::<ScenarioError>,

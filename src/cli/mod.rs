@@ -24,6 +24,7 @@ mod run;
 mod runs;
 mod show;
 mod signals;
+mod trial;
 mod up;
 mod upgrade;
 
@@ -86,7 +87,13 @@ async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
     show::without(&settings.secrets);
     let mut signals = Signals::listen()?;
     match &args.command {
-        Command::Run(args) => return run::run(&settings, catalogue, args, signals).await,
+        Command::Run(args) => return run::run(&settings, catalogue, &args.into(), signals).await,
+        Command::Trial(args) => {
+            let trial = trial::read(&args.what)?;
+            let asked =
+                run::Asked { stories: run::Stories::Trial(Box::new(trial)), budget: None, on: &args.on };
+            return run::run(&settings, catalogue, &asked, signals).await;
+        }
         Command::Fault(FaultArgs { command: FaultCommand::Hold(args) }) => {
             return fault_hold::hold(&settings, catalogue, args, signals).await;
         }
@@ -123,7 +130,7 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
             FaultCommand::Clear(args) => fault_clear::clear(settings, catalogue, args).await,
             FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("handled before, with signals"),
         },
-        Command::Run(_) => unreachable!("handled before, with signals"),
+        Command::Run(_) | Command::Trial(_) => unreachable!("handled before, with signals"),
     }
 }
 

@@ -4,18 +4,21 @@
 use std::time::Duration;
 
 use crate::catalogue::Catalogue;
-use crate::cluster::Access;
+use crate::cluster::{Access, THREE};
 use crate::config::Settings;
 use crate::duration;
 use crate::image::{self, Profile};
 use crate::suite::Suite;
 
-use crate::cli::args::{PlanArgs, suites, topology};
+use crate::cli::args::{PlanArgs, TrialInput, suites, topology};
 use crate::cli::exit::Exit;
 use crate::cli::show;
 
 /// Shows the suites with their claims, their cluster, and the time budget for the loss of a node.
 pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
+    if !args.paths.is_empty() {
+        return trial(catalogue, args);
+    }
     let suites = suites(catalogue, &args.suite);
     let mut text = images(settings)?;
     for suite in &suites {
@@ -30,6 +33,18 @@ pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyh
         duration::budget(all)
     ));
     show::text(&text)?;
+    Ok(Exit::Passed)
+}
+
+fn trial(catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
+    let PlanArgs { paths, only, skip, image, .. } = args;
+    let (paths, only, skip, image) = (paths.clone(), only.clone(), skip.clone(), image.clone());
+    let trial = super::trial::read(&TrialInput { paths, only, skip, image })?;
+    let shape = match &args.topology {
+        Some(name) => topology(catalogue, name)?,
+        None => THREE.read()?,
+    };
+    show::text(&trial.plan(&shape))?;
     Ok(Exit::Passed)
 }
 

@@ -12,31 +12,57 @@ use crate::event::{self, Event, EventLog};
 use crate::image;
 use crate::judge::Conclusion;
 use crate::progress::Progress;
-use crate::report::{self, Format, RunReport, Terminal};
+use crate::report::{self, Format, ReportError, RunReport, Terminal};
 use crate::run::{Run, new_id};
 use crate::scenario::ScenarioError;
 use crate::suite::Suite;
+use crate::trial::{self, Trial};
 use futures::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{RunArgs, suites, topology};
+use crate::cli::args::{OnArgs, RunArgs, suites, topology};
 use crate::cli::exit::Exit;
 use crate::cli::signals::Signals;
 use crate::cli::up::{PATIENCE, holder, watch};
 use crate::cli::{down, draw, exit, interrupted, show, upgrade};
+
+/// What runs.
+pub enum Stories {
+    /// Suites by name, and how many run at the same time.
+    Suites(Vec<String>, usize),
+    /// A trial of a user's manifests.
+    Trial(Box<Trial>),
+}
+
+/// The stories of a run, and where they run.
+pub struct Asked<'a> {
+    /// The stories.
+    pub stories: Stories,
+    /// The file with outage budgets for the steps of an upgrade.
+    pub budget: Option<&'a Path>,
+    /// The cluster and the reports.
+    pub on: &'a OnArgs,
+}
+
+impl<'a> From<&'a RunArgs> for Asked<'a> {
+    fn from(args: &'a RunArgs) -> Self {
+        let stories = Stories::Suites(args.suite.clone(), usize::from(args.jobs));
+        Self { stories, budget: args.budget.as_deref(), on: &args.on }
+    }
+}
 
 /// Runs the suites, writes the reports and shows the result. After a signal it heals, releases, reports and ends;
 /// after a second signal it ends at once.
 pub async fn run(
     settings: &Settings,
     catalogue: &Catalogue,
-    args: &RunArgs,
+    asked: &Asked<'_>,
     mut signals: Signals,
 ) -> anyhow::Result<Exit> {
     let progress = draw::progress();
     let cancel = CancellationToken::new();
-    let whole = whole(settings, catalogue, args, &progress, &cancel);
+    let whole = whole(settings, catalogue, asked, &progress, &cancel);
     tokio::pin!(whole);
     let mut ended = None;
     loop {
@@ -61,10 +87,11 @@ pub async fn run(
 async fn whole(
     settings: &Settings,
     catalogue: &Catalogue,
-    args: &RunArgs,
+    asked: &Asked<'_>,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Exit> {
+    let args = asked.on;
     let on_version = |version| Settings { kubernetes: version, ..settings.clone() };
     let versions: Vec<Settings> = versions(settings, args).into_iter().map(on_version).collect();
     // Refuse a wrong version before anything runs, even if it is the last of several.
@@ -74,12 +101,18 @@ async fn whole(
         let clusters = Clusters::new(settings.clone(), engine.clone(), progress.clone(), holder("run"));
         clusters.knowing(&catalogue.faults)
     };
-    let mut suites = suites(catalogue, &args.suite);
+    let mut suites = match &asked.stories {
+        Stories::Suites(names, _) => suites(catalogue, names),
+        Stories::Trial(_) => Vec::new(),
+    };
     let topology = args.topology.as_deref().map(|name| topology(catalogue, name)).transpose()?;
-    let on = asked(&clusters(settings), args, &mut suites).await?;
-    let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
+    let on = named(&clusters(settings), args, &mut suites).await?;
+    let names: Vec<&str> = match &asked.stories {
+        Stories::Suites(..) => suites.iter().map(|s| s.needs.name).collect(),
+        Stories::Trial(_) => vec![trial::NAME],
+    };
     // Read the budgets before anything is built or created: the file may be invalid.
-    let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
+    let budgets = asked.budget.map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
     let went = async {
@@ -93,7 +126,12 @@ async fn whole(
             begun.topology.clone_from(&topology);
             begun.collectors.clone_from(&catalogue.collectors);
             begun.budgets.clone_from(&budgets);
-            errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
+            errors.extend(match &asked.stories {
+                Stories::Suites(_, jobs) => run_suites(&begun, &suites, *jobs).await,
+                Stories::Trial(trial) => {
+                    trial.run(&begun).await.err().map(|e| (trial::NAME, e)).into_iter().collect()
+                }
+            });
             begun.end(verdict(&begun, &errors)?)?;
         }
         Ok(Exit::Passed)
@@ -113,7 +151,21 @@ async fn whole(
             Err(error) => return went.and(Err(error)),
         }
     }
-    finish(settings, &catalogue.formats, &id, &errors, went)
+    let exit = finish(settings, &catalogue.formats, &id, &errors, went)?;
+    if let Some(to) = &args.output {
+        copied(&dir, to, &catalogue.formats)?;
+    }
+    Ok(exit)
+}
+
+/// Copies the reports of a run into a folder.
+fn copied(dir: &Path, to: &Path, formats: &[&dyn Format]) -> anyhow::Result<()> {
+    let error = |e: std::io::Error| ReportError::Write { path: to.into(), source: e };
+    std::fs::create_dir_all(to).map_err(error)?;
+    for name in formats.iter().filter_map(|format| format.file()) {
+        std::fs::copy(dir.join(name), to.join(name)).map_err(error)?;
+    }
+    Ok(())
 }
 
 /// Begins the run on one version. Returns none after an interrupt during a long build: no story has begun, and no fault
@@ -132,16 +184,17 @@ async fn begin(
 
 /// Returns the name of the cluster given with `--cluster`. If that cluster was upgraded, adds the suite `upgraded`,
 /// which runs last.
-async fn asked(
+async fn named(
     clusters: &Clusters,
-    args: &RunArgs,
+    args: &OnArgs,
     suites: &mut Vec<&'static Suite>,
 ) -> anyhow::Result<Option<String>> {
     let Some(name) = &args.cluster else { return Ok(None) };
     let name = down::named(clusters, Some(name)).await?;
     let cluster = clusters.find(&name).await?;
     if cluster::origin(&cluster).is_some() {
-        suites.extend(Suite::after(suites));
+        let after = Suite::after(suites);
+        suites.extend(after);
     }
     Ok(Some(name))
 }
@@ -169,7 +222,7 @@ fn used(settings: &Settings, id: &str) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// Returns the Kubernetes versions to run on, one after another. `None` means the profile's default.
-fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
+fn versions(settings: &Settings, args: &OnArgs) -> Vec<Option<String>> {
     match args.images.k8s.as_slice() {
         [] => vec![settings.kubernetes.clone()],
         several => several.iter().map(|v| Some(v.trim_start_matches('v').to_owned())).collect(),
@@ -203,7 +256,7 @@ fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclu
 }
 
 /// Deletes the clusters, or starts the processes that delete them when they are idle.
-async fn leave(clusters: &Clusters, args: &RunArgs, used: BTreeSet<String>) {
+async fn leave(clusters: &Clusters, args: &OnArgs, used: BTreeSet<String>) {
     let Clusters { settings, progress, .. } = clusters;
     let ci = crate::cli::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let delete = args.delete || (ci && !args.keep);

@@ -30,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["run"],
     &["scenario"],
-    &["suite"],
+    &["suite", "trial"],
     &["catalogue"],
     &["prelude"],
     &["cli"],

@@ -1,0 +1,79 @@
+//! Errors of trials.
+
+use std::path::PathBuf;
+
+use crate::hint::{FailureKind, Hint};
+use crate::manifest::ManifestError;
+
+/// Why a trial cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// A path cannot be read.
+    #[error("failed to read {}", .path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder has no manifest.
+    #[error("{} has no file that ends in .yaml, .yml or .json", .path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+        /// Folders in it, which are not read.
+        folders: Vec<PathBuf>,
+    },
+    /// A manifest is invalid.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// No object runs pods.
+    #[error("nothing is on trial: no Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or Pod among {} objects", .objects.len())]
+    Nothing {
+        /// The objects, as kind and name.
+        objects: Vec<String>,
+    },
+    /// An unknown claim.
+    #[error("no claim of a trial is called {id}")]
+    NoClaim {
+        /// The id.
+        id: String,
+    },
+    /// An image argument is not valid.
+    #[error("--image {text}: neither NAME nor FROM=TO")]
+    Image {
+        /// The argument.
+        text: String,
+    },
+}
+
+impl Hint for TrialError {
+    fn failure(&self) -> Option<FailureKind> {
+        match self {
+            Self::Manifest(error) => error.failure(),
+            Self::NoClaim { .. } | Self::Image { .. } => Some(FailureKind::Usage),
+            Self::Read { .. } | Self::Empty { .. } | Self::Nothing { .. } => Some(FailureKind::Input),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Manifest(error) => error.hint(),
+            Self::NoClaim { .. } => Some("choose among the claims that `seatrial plan PATH` prints".into()),
+            Self::Empty { folders, .. } if !folders.is_empty() => {
+                let folders: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+                Some(format!("folders in it are not read; name them: {}", folders.join(" ")))
+            }
+            Self::Empty { .. } => Some("name a file, a folder with manifests, or - for standard input".into()),
+            Self::Image { .. } => Some("--image shop:dev loads an image; --image shop:1=shop:dev also replaces shop:1 in the manifests".into()),
+            Self::Nothing { objects } if objects.is_empty() => {
+                Some("the input is empty: check the command that wrote it".into())
+            }
+            Self::Nothing { .. } => {
+                Some("a custom resource runs pods through its operator: add the operator's Deployment".into())
+            }
+            Self::Read { .. } => None,
+        }
+    }
+}

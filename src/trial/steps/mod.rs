@@ -1,0 +1,8 @@
+//! The steps of the standard trial, one file each.
+
+pub mod clean;
+pub mod drain;
+pub mod node_loss;
+pub mod pod_loss;
+pub mod ready;
+pub mod rollout;

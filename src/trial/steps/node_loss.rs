@@ -1,0 +1,208 @@
+//! Stops the worker that carries most of the application, and starts it again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use kube::runtime::watcher;
+
+use super::super::story::{CALL, Ground, START};
+use super::super::{volumes, workloads};
+use crate::chain::chain;
+use crate::fault::StopNode;
+use crate::judge::trial::facts::{LOST_NODE, Workload};
+use crate::judge::trial::{DATA, NODE_LOSS, RETURN};
+use crate::kubernetes::taint::UNREACHABLE;
+use crate::node::Node;
+use crate::scenario::{ActiveFault, Failure, Scenario};
+use crate::wait::{self, Verdict, nodes, pods};
+
+/// What a user's application may need to start beyond the topology's own allowance.
+pub(crate) const SLOW_START: Duration = Duration::from_secs(30);
+
+/// Stops the node, proves the claims about the loss, starts the node, and proves its return.
+pub async fn lose_and_return(ground: &Ground<'_>) -> Result<(), Failure> {
+    let s = ground.s;
+    let own = own_pods(ground).await?;
+    let Some(home) = busiest(s, &own) else {
+        s.note("no worker runs a pod of the trial: no node is stopped");
+        return Ok(());
+    };
+    let here: Vec<Pod> = own.values().flatten().filter(|pod| node_of(pod) == home.name).cloned().collect();
+    let paths = volumes::used(s, &here).await?;
+    let budget = budget(s, &here);
+    let lose = lose(ground, home, &own, budget);
+    volumes::list(s, "before-loss", &paths).await;
+    let fault = ground.step("stop a worker", budget + CALL * 2, lose).await?;
+    volumes::list(s, "during-loss", &paths).await;
+    ground.prove(&NODE_LOSS).await;
+    ground.prove(&DATA).await;
+
+    let given = s.cluster.topology.timing().node_return().total + START;
+    ground.step("start the worker", given + CALL * 2, come_back(ground, home, fault)).await?;
+    volumes::list(s, "after-return", &paths).await;
+    ground.prove(&RETURN).await;
+    Ok(())
+}
+
+async fn lose<'s>(
+    ground: &Ground<'s>,
+    home: &Node,
+    own: &BTreeMap<Workload, Vec<Pod>>,
+    budget: Duration,
+) -> Result<ActiveFault<'s>, Failure> {
+    let s = ground.s;
+    s.observe(&LOST_NODE, &home.name);
+    s.mark("node-loss");
+    let fault = s.inject(&StopNode::DEFAULT, home, s.deadline().at_most(CALL)).await?;
+    let began = Instant::now();
+    let moves = |w: &&Workload| {
+        let is_here = own.get(*w).is_some_and(|pods| pods.iter().any(|pod| node_of(pod) == home.name));
+        is_here && matches!(w.kind.as_str(), "Deployment" | "ReplicaSet")
+    };
+    let all = ground.workloads.iter().filter(moves).map(async |workload| {
+        let ended = back_elsewhere(s, workload, &home.name, budget).await;
+        workloads::settled(
+            s,
+            "node-loss",
+            workload,
+            (began.elapsed(), budget),
+            ended.err().map(|e| chain(&*e)),
+        );
+    });
+    futures::future::join_all(all).await;
+    // Without a workload that moves, the node is lost once Kubernetes says so.
+    let lost = nodes::not_ready(&s.client, &home.name, s.deadline().at_most(budget)).await;
+    lost.err().into_iter().for_each(|error| s.note(chain(&error)));
+    s.recorder.settle(s.deadline().at_most(Duration::from_secs(10))).await;
+    s.mark("node-lost");
+    Ok(fault)
+}
+
+/// Waits until as many ready pods as declared are on other nodes.
+async fn back_elsewhere(
+    s: &Scenario,
+    workload: &Workload,
+    lost: &str,
+    budget: Duration,
+) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(budget);
+    let owners = owners(s, workload).await?;
+    let declared = owners.declared;
+    let check = wait::check(
+        format!("{declared} ready pods of {} on other nodes", workload.title()),
+        move |all: &[Pod]| {
+            let elsewhere = |pod: &&Pod| owners.own(pod) && pods::is_ready(pod) && node_of(pod) != lost;
+            let ready = all.iter().filter(elsewhere).count();
+            Verdict::met_if(ready >= declared, || format!("{ready} of {declared}"))
+        },
+    );
+    let all = Api::<Pod>::namespaced(s.client.stream.clone(), &workload.namespace);
+    wait::until(all, watcher::Config::default(), check, deadline).await?;
+    Ok(())
+}
+
+async fn come_back(ground: &Ground<'_>, home: &Node, fault: ActiveFault<'_>) -> Result<(), Failure> {
+    let s = ground.s;
+    s.mark("return");
+    let budget = s.cluster.topology.timing().node_return().total + START;
+    let deadline = s.deadline().at_most(budget);
+    fault.heal(deadline).await?;
+    nodes::ready(&s.client, &home.name, deadline).await?;
+    ground.settle("return", deadline.remaining()).await;
+    // Pods that were replaced elsewhere end on the returned node.
+    let ending = wait::check("no pod of the trial is ending", |all: &[Pod]| {
+        let ending: Vec<String> =
+            all.iter().filter(|p| p.metadata.deletion_timestamp.is_some()).map(|p| p.name_any()).collect();
+        Verdict::met_if(ending.is_empty(), || ending.join(", "))
+    });
+    let all = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
+    // The judge reports pods that did not end.
+    let _ = wait::until(all, watcher::Config::default(), ending, s.deadline().at_most(CALL)).await;
+    s.recorder.settle(s.deadline().at_most(Duration::from_secs(10))).await;
+    s.mark("returned");
+    Ok(())
+}
+
+/// Returns the time for a loss: the topology's arithmetic, with the longest time that a pod tolerates an unreachable
+/// node if that is longer than the topology's.
+fn budget(s: &Scenario, pods: &[Pod]) -> Duration {
+    let timing = s.cluster.topology.timing();
+    let tolerated =
+        pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.tolerations.iter().flatten());
+    let tolerated =
+        tolerated.filter(|t| t.key.as_deref() == Some(UNREACHABLE)).filter_map(|t| t.toleration_seconds);
+    let longest = Duration::from_secs(tolerated.max().and_then(|t| t.try_into().ok()).unwrap_or_default());
+    timing.node_loss().total + longest.saturating_sub(timing.toleration) + SLOW_START
+}
+
+/// Returns the worker with the most pods of the trial; the first of them by name if several have as many.
+fn busiest<'s>(s: &'s Scenario, own: &BTreeMap<Workload, Vec<Pod>>) -> Option<&'s Node> {
+    let count = |node: &Node| own.values().flatten().filter(|pod| node_of(pod) == node.name).count();
+    let mut workers: Vec<&Node> = s.cluster.workers().filter(|node| count(node) > 0).collect();
+    workers.sort_by(|a, b| count(b).cmp(&count(a)).then_with(|| a.name.cmp(&b.name)));
+    workers.first().copied()
+}
+
+async fn own_pods(ground: &Ground<'_>) -> Result<BTreeMap<Workload, Vec<Pod>>, Failure> {
+    let mut own = BTreeMap::new();
+    for workload in &ground.workloads {
+        own.insert(workload.clone(), pods_of(ground.s, workload).await?);
+    }
+    Ok(own)
+}
+
+/// Returns the live pods of a workload.
+pub async fn pods_of(s: &Scenario, workload: &Workload) -> Result<Vec<Pod>, Failure> {
+    let owners = owners(s, workload).await?;
+    let all = Api::<Pod>::namespaced(s.client.unary.clone(), &workload.namespace);
+    let all = all.list(&ListParams::default()).await?.items;
+    Ok(all.into_iter().filter(|pod| owners.own(pod) && pods::is_live(pod)).collect())
+}
+
+/// What owns the pods of a workload.
+struct Owners {
+    uids: Vec<String>,
+    /// The number of pods that the workload declares.
+    declared: usize,
+}
+
+impl Owners {
+    fn own(&self, pod: &Pod) -> bool {
+        let controller = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+        match controller {
+            Some(owner) => self.uids.contains(&owner.uid),
+            None => pod.uid().is_some_and(|uid| self.uids.contains(&uid)),
+        }
+    }
+}
+
+async fn owners(s: &Scenario, workload: &Workload) -> Result<Owners, Failure> {
+    use kube::api::{ApiResource, DynamicObject};
+    use kube::core::GroupVersionKind;
+    let (group, version) = match workload.kind.as_str() {
+        "Job" => ("batch", "v1"),
+        "Pod" => ("", "v1"),
+        _ => ("apps", "v1"),
+    };
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &workload.kind));
+    let api = Api::<DynamicObject>::namespaced_with(s.client.unary.clone(), &workload.namespace, &kind);
+    let object = api.get(&workload.name).await?;
+    let declared = object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_u64).unwrap_or(1);
+    let mut uids: Vec<String> = object.uid().into_iter().collect();
+    if workload.kind == "Deployment" {
+        let sets = Api::<ReplicaSet>::namespaced(s.client.unary.clone(), &workload.namespace);
+        let sets = sets.list(&ListParams::default()).await?.items;
+        let is_own = |set: &&ReplicaSet| set.owner_references().iter().any(|o| Some(&o.uid) == uids.first());
+        let of_sets: Vec<String> = sets.iter().filter(is_own).filter_map(ResourceExt::uid).collect();
+        uids.extend(of_sets);
+    }
+    Ok(Owners { uids, declared: usize::try_from(declared)? })
+}
+
+fn node_of(pod: &Pod) -> &str {
+    pods::node(pod)
+}

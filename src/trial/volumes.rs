@@ -1,0 +1,91 @@
+//! Folders on nodes that hold a workload's data.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Volume};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+use crate::chain::chain;
+use crate::judge::trial::is_data;
+use crate::manifest::Manifest;
+use crate::node::{Node, Role};
+use crate::scenario::{Failure, Scenario};
+
+/// Levels of a listing.
+const DEPTH: usize = 3;
+
+/// Returns the folders of the nodes that the manifests fill: hostPath and local volumes, not those of the system.
+pub fn declared(manifest: &Manifest) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for object in manifest.objects() {
+        if object.kind() == "PersistentVolume" {
+            let spec = &object.body["spec"];
+            let paths = [&spec["hostPath"]["path"], &spec["local"]["path"]];
+            found.extend(paths.into_iter().filter_map(Value::as_str).map(str::to_owned));
+        } else {
+            let template = object.body.pointer("/spec/template/spec/volumes");
+            let volumes = template.or_else(|| object.body.pointer("/spec/volumes")).and_then(Value::as_array);
+            let paths = volumes.into_iter().flatten().filter_map(|v| v["hostPath"]["path"].as_str());
+            found.extend(paths.map(str::to_owned));
+        }
+    }
+    found.retain(|path| is_data(path));
+    found
+}
+
+/// Returns every node that Kubernetes knows.
+pub fn nodes(s: &Scenario) -> Vec<&Node> {
+    s.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer).collect()
+}
+
+/// Returns the folders on nodes that these pods use.
+pub async fn used(s: &Scenario, pods: &[Pod]) -> Result<BTreeSet<String>, Failure> {
+    let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
+    let claims = claims.list(&ListParams::default()).await?.items;
+    let volumes =
+        Api::<PersistentVolume>::all(s.client.unary.clone()).list(&ListParams::default()).await?.items;
+    let of_claim = |name: &str| -> Option<String> {
+        let claim = claims.iter().find(|c| c.name_any() == name)?;
+        let bound = claim.spec.as_ref()?.volume_name.as_deref()?;
+        let spec = volumes.iter().find(|v| v.name_any() == bound)?.spec.as_ref()?;
+        let host = spec.host_path.as_ref().map(|h| h.path.clone());
+        host.or_else(|| spec.local.as_ref().map(|l| l.path.clone()))
+    };
+    let path = |volume: &Volume| -> Option<String> {
+        let host = volume.host_path.as_ref().map(|h| h.path.clone());
+        host.or_else(|| of_claim(&volume.persistent_volume_claim.as_ref()?.claim_name))
+    };
+    let all = pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.volumes.iter().flatten());
+    Ok(all.filter_map(path).filter(|path| is_data(path)).collect())
+}
+
+/// Lists the folders on every node, stopped ones included, and records the results. A failure is recorded too: it makes
+/// the judge inconclusive.
+pub async fn list(s: &Scenario, listing: &str, paths: &BTreeSet<String>) {
+    for path in paths {
+        for node in nodes(s) {
+            s.log.append(match node.inspect(path, DEPTH).await {
+                Ok(found) => found.event(listing),
+                Err(error) => node.unlisted(listing, path, &chain(&error)),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_found_in_volumes_and_in_pods_but_not_those_of_the_system() {
+        let text = "{apiVersion: v1, kind: PersistentVolume, metadata: {name: a}, spec: {hostPath: {path: /mnt/a}}}\n---\n\
+                    {apiVersion: v1, kind: PersistentVolume, metadata: {name: b}, spec: {local: {path: /mnt/b}}}\n---\n\
+                    {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: c}, spec: {template: {spec: {volumes: [\
+                    {name: v, hostPath: {path: /proc}}, {name: w, hostPath: {path: /mnt/c}}]}}}}\n---\n\
+                    {apiVersion: v1, kind: Pod, metadata: {name: d}, spec: {volumes: [{name: v, hostPath: {path: /mnt/d}}]}}\n";
+        let found = declared(&Manifest::read("m.yaml", text).unwrap());
+        assert_eq!(found.iter().collect::<Vec<_>>(), ["/mnt/a", "/mnt/b", "/mnt/c", "/mnt/d"]);
+    }
+}
