@@ -109,7 +109,8 @@ fn suite_section(report: &RunReport, suite: &SuiteReport) -> Markup {
             }
             @if let Some(error) = &suite.error { p.broke { b { "The story broke: " } (error) } }
             @for left in &suite.left { p.quiet { b { "Left behind: " } (left) } }
-            div.claims { @for claim in report.claims_of(&suite.name) { (claim_row(claim)) } }
+            @let named = report.claims_of(&suite.name).any(|claim| claim.id.chars().count() > 4);
+            div.claims.named[named] { @for claim in report.claims_of(&suite.name) { (claim_row(claim)) } }
             @if let Some(timeline) = timeline { (timeline_section(timeline)) }
             @if !suite.upgrade.is_empty() { (upgrade::section(&suite.upgrade)) }
             @if let Some(rows) = &suite.rows { (rows_section(rows)) }
@@ -120,10 +121,12 @@ fn suite_section(report: &RunReport, suite: &SuiteReport) -> Markup {
 }
 
 fn claim_row(claim: &ClaimReport) -> Markup {
+    // The claim on a single workload of a trial follows the whole claim, which shows the same checks.
+    let subject = claim.id.split_once('/').map(|(_, subject)| subject);
     html! {
-        details.claim.(claim.verdict) open[claim.verdict != Conclusion::Passed] {
+        details.claim.(claim.verdict).part[subject.is_some()] open[subject.is_none() && claim.verdict != Conclusion::Passed] {
             summary {
-                b.id { (claim.id) }
+                b.id { (subject.unwrap_or(&claim.id)) }
                 span.badge.(claim.verdict) { (claim.verdict) }
                 span.title {
                     @if claim.title.is_empty() { (claim.evidence) } @else { (claim.title) }

@@ -215,7 +215,10 @@ impl Place<'_, '_> {
         let what = &volume.what;
         finding.check(
             false,
-            format!("{title} came up on {on} with {how}: {what}; {count} files stayed on {node}"),
+            format!(
+                "{title} came up on {on} with {how}: {what}; {count} files stayed on {node}. hint: give the \
+                 volume a nodeAffinity, or use storage that follows the pod"
+            ),
         );
         Ok(())
     }

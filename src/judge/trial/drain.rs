@@ -39,7 +39,15 @@ fn check_drain(
     if finding.machine.starved_in(span.0, span.1) > 0.0 {
         finding.unsure(format!("{what}; the machine starved meanwhile"));
     } else if evidence.subject().is_some() && !names_pod_of(evidence, workloads, error) {
-        finding.unsure(format!("{what}; it names no pod of {}", workloads[0].title()));
+        // Another workload's pod stopped the drain, or nobody knows whose.
+        let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
+        match names_pod_of(evidence, &all, error) {
+            true => finding.check(
+                true,
+                format!("{}: another workload stopped the drain of {node}", workloads[0].title()),
+            ),
+            false => finding.unsure(format!("{what}; it names no pod of {}", workloads[0].title())),
+        };
     } else {
         finding.check(Holds::of_any(false, span), what);
     }

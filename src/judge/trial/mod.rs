@@ -153,8 +153,10 @@ fn summarise(finding: &mut Finding, workloads: &[facts::Workload]) {
     let texts = || finding.checks.iter().map(|check| check.1.as_str());
     let mut lines = Vec::new();
     for workload in workloads {
-        let start = format!("{} ", workload.title());
-        lines.extend(texts().find(|text| text.starts_with(&start)));
+        let title = workload.title();
+        let is_about =
+            |text: &&str| text.strip_prefix(&title).is_some_and(|rest| rest.starts_with([' ', ':']));
+        lines.extend(texts().find(is_about));
     }
     lines.extend(texts().filter(|text| text.starts_with("Service ")));
     let line = lines.join("; ");
