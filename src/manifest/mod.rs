@@ -102,6 +102,12 @@ impl Manifest {
         self.objects.iter().find(|o| o.kind() == kind && o.name() == name)
     }
 
+    /// Leaves out objects that are not to be applied, and returns their places.
+    pub fn leave_out(&mut self, is_out: impl Fn(&Object) -> bool) -> Vec<Place> {
+        let out = self.objects.extract_if(.., |object| is_out(object));
+        out.map(|object| object.place).collect()
+    }
+
     /// Appends the other manifest's objects. A volume and a claim from two files stay a pair when they are scoped to a namespace
     /// together.
     pub fn join(mut self, other: Self) -> Self {

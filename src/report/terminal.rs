@@ -49,6 +49,8 @@ struct Page {
 
 /// Minimum width of the column of ids.
 const ID: usize = 4;
+/// Maximum width of the column of ids. A longer id moves its own line to the right.
+const LONGEST_ID: usize = 20;
 /// Columns of `12.3 s of 180 s` with the blanks before it.
 const TIME: usize = 20;
 
@@ -84,7 +86,7 @@ impl Page {
         self.line("");
         self.line(&format!("{name}  {}", measured(suite.took)));
         let shown = || report.claims_of(&suite.name).filter(|claim| is_whole(report, claim));
-        self.ids = shown().map(|claim| claim.id.chars().count()).fold(ID, usize::max);
+        self.ids = shown().map(|claim| claim.id.chars().count()).fold(ID, usize::max).min(LONGEST_ID);
         for claim in shown() {
             self.claim(claim);
         }

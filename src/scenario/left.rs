@@ -13,6 +13,7 @@ use crate::fault;
 use crate::manifest::{HostFolder, RUN_LABEL, TestNamespace};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
+use crate::upgrade;
 
 /// Time for the folders of a story, or of killed stories.
 const FOLDERS: Duration = Duration::from_secs(60);
@@ -75,10 +76,15 @@ pub(super) async fn by_this_story(
     for healed in healed.iter().flatten() {
         scenario.log.append(healed.event());
     }
+    let cordoned = match lease.access() {
+        Access::Exclusive => uncordon_all(&scenario, deadline).await,
+        Access::Shared => Vec::new(),
+    };
     let deleted = namespace.delete(&scenario.client, deadline).await;
     scenario.recorder.stop().await;
     scenario.logs.stop().await;
     let mut left = scenario.left.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    left.extend(cordoned);
     let folders = scenario.folders.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     // Pods of a namespace that stays may still write. The next story with exclusive access finds the records of the
     // folders.
@@ -99,4 +105,16 @@ pub(super) async fn by_this_story(
     };
     left.extend(clean.as_ref().err().map(|error| chain(&**error)));
     (left, clean)
+}
+
+/// Uncordons the nodes that a drain of this story has left cordoned. A node that somebody else cordoned stays cordoned.
+/// Returns a sentence about each node that stays cordoned by seatrial.
+async fn uncordon_all(scenario: &Scenario, deadline: Deadline) -> Vec<String> {
+    let mut left = Vec::new();
+    for node in scenario.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer) {
+        if let Err(error) = upgrade::uncordon(&scenario.client, &node.name, deadline).await {
+            left.push(format!("{} may be cordoned: {}; kubectl uncordon {0}", node.name, chain(&error)));
+        }
+    }
+    left
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cluster::{Access, THREE};
 use crate::judge::Claim;
 use crate::judge::trial::CLAIMS;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
 use crate::scenario::{Needs, ScenarioError, scenario_of};
 
@@ -29,7 +29,7 @@ pub use input::{Source, read};
 pub const NAME: &str = "trial";
 
 /// Time for the whole story, without the creation of the cluster.
-const BUDGET: Duration = Duration::from_secs(60 * 60);
+const BUDGET: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// A trial of a user's manifests.
 #[derive(Clone, Debug)]
@@ -37,6 +37,17 @@ pub struct Trial {
     manifest: Manifest,
     images: Images,
     claims: Vec<&'static Claim>,
+    /// Objects that an installation would not apply.
+    left_out: Vec<Place>,
+}
+
+/// Whether an object is a hook of Helm that an installation does not run: a test, or a hook of a deletion, an upgrade or
+/// a rollback. `helm template` prints them all. Source: Helm's documentation, "Chart Hooks".
+fn is_other_hook(object: &Object) -> bool {
+    let hook = object.body.pointer("/metadata/annotations/helm.sh~1hook").and_then(serde_json::Value::as_str);
+    hook.is_some_and(|hooks| {
+        !hooks.split(',').any(|hook| hook.trim().ends_with("-install") || hook.trim() == "crd-install")
+    })
 }
 
 impl Trial {
@@ -44,12 +55,13 @@ impl Trial {
     ///
     /// # Errors
     /// [`TrialError::Nothing`] if no object of the manifests runs pods.
-    pub fn new(manifest: Manifest, images: Images) -> Result<Self, TrialError> {
+    pub fn new(mut manifest: Manifest, images: Images) -> Result<Self, TrialError> {
+        let left_out = manifest.leave_out(is_other_hook);
         if workloads::declared(&manifest).is_empty() {
             let objects = manifest.objects().iter().map(|o| format!("{} {}", o.kind(), o.name())).collect();
             return Err(TrialError::Nothing { objects });
         }
-        Ok(Self { manifest, images, claims: CLAIMS.to_vec() })
+        Ok(Self { manifest, images, claims: CLAIMS.to_vec(), left_out })
     }
 
     /// Reduces the trial to claims by id. `only` names the claims to keep, or all if it is empty; `skip` names claims
@@ -102,5 +114,45 @@ impl Trial {
         let map: BTreeMap<String, String> = self.images.replaced().collect();
         manifest.substitute_images(&map);
         manifest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_that_an_installation_does_not_run_are_left_out() {
+        let hook = |name: &str, hooks: &str| {
+            format!(
+                "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}, annotations: {{helm.sh/hook: \"{hooks}\"}}}}}}\n---\n"
+            )
+        };
+        let text = [hook("test", "test"), hook("old", "pre-delete"), hook("both", "pre-install,pre-upgrade")]
+            .concat();
+        let manifest = Manifest::read("m.yaml", &text).unwrap();
+        let trial = Trial::new(manifest, Images::default()).unwrap();
+        let names: Vec<&str> = trial.manifest.objects().iter().map(Object::name).collect();
+        assert_eq!(names, ["both"]);
+        assert_eq!(
+            trial.left_out.iter().map(|place| place.name.as_str()).collect::<Vec<_>>(),
+            ["test", "old"]
+        );
+    }
+
+    #[test]
+    fn claims_are_chosen_by_name_and_the_frame_stays() {
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}}";
+        let trial = || Trial::new(Manifest::read("m.yaml", pod).unwrap(), Images::default()).unwrap();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let ids = |trial: Trial| trial.claims().iter().map(|claim| claim.id).collect::<Vec<_>>();
+        let only = trial().selecting(&words(&["drain"]), &[]).unwrap();
+        assert_eq!(ids(only), ["ready", "drain", "clean"]);
+        let skip = trial().selecting(&[], &words(&["drain", "ready", "data"])).unwrap();
+        assert_eq!(ids(skip), ["ready", "rollout", "pod-loss", "node-loss", "return", "clean"]);
+        let unknown = trial().selecting(&words(&["drains"]), &[]).unwrap_err();
+        assert_eq!(unknown.to_string(), "no claim of a trial is called drains");
+        let nothing = Trial::new(Manifest::read("", "").unwrap(), Images::default());
+        assert!(matches!(nothing, Err(TrialError::Nothing { objects }) if objects.is_empty()));
     }
 }

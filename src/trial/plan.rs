@@ -31,6 +31,10 @@ impl Trial {
         let _ =
             writeln!(text, "  other objects: {}", list(rest.map(|o| format!("{} {}", o.kind(), o.name()))));
         let _ = writeln!(text, "  folders on nodes: {}", list(volumes::declared(&manifest).into_iter()));
+        for place in &self.left_out {
+            let _ =
+                writeln!(text, "  not applied, a hook of Helm that an installation does not run: {place}");
+        }
         for (from, to) in self.images.replaced() {
             let _ = writeln!(text, "  image {from} is replaced by {to}");
         }

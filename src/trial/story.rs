@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::ApiResource;
 
+use super::steps::node_loss::pods_of;
 use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout};
 use super::{Trial, probes, volumes, workloads};
+use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::event::Event;
 use crate::image::Loader;
@@ -22,6 +25,10 @@ use crate::scenario::{Failure, Scenario};
 const IMAGES: Duration = Duration::from_secs(15 * 60);
 /// Time for one workload to start, restart, or replace a pod.
 pub(super) const START: Duration = Duration::from_secs(180);
+/// Time for one more pod of a workload to become ready.
+const EACH: Duration = Duration::from_secs(30);
+/// Longest grace period of a pod that is waited for.
+const LONGEST_GRACE: Duration = Duration::from_secs(600);
 /// Time for a call that changes or lists objects.
 pub(super) const CALL: Duration = Duration::from_secs(60);
 /// Longest outage of a Service that has a ready pod all the time, in seconds: while a node's rules still lead to a
@@ -33,6 +40,16 @@ const PROXY: f64 = 5.0;
 /// chooses at random.
 const MARGIN: f64 = 0.2;
 
+/// Returns the time in which these pods must be replaced, one after another at the slowest: each may use its whole grace
+/// period.
+pub(super) fn time_for(pods: &[Pod]) -> Duration {
+    let grace = |pod: &Pod| {
+        let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+        Duration::from_secs(seconds.unwrap_or(30).unsigned_abs()).min(LONGEST_GRACE)
+    };
+    START + pods.iter().map(|pod| grace(pod) + EACH).sum::<Duration>()
+}
+
 /// What the steps of a trial share.
 pub(super) struct Ground<'s> {
     pub(super) s: &'s Scenario,
@@ -40,6 +57,8 @@ pub(super) struct Ground<'s> {
     pub(super) manifest: Manifest,
     pub(super) workloads: Vec<Workload>,
     recorder: Recorder,
+    /// Jobs, and bare pods that have succeeded: nothing disturbs them, and a Job may be deleted after its time to live.
+    finished: std::sync::Mutex<Vec<Workload>>,
 }
 
 impl Ground<'_> {
@@ -57,8 +76,24 @@ impl Ground<'_> {
 
     /// Waits for every workload at the same time and records the results. Returns whether all are complete.
     pub(super) async fn settle(&self, step: &str, budget: Duration) -> bool {
-        let all = self.workloads.iter().map(|w| workloads::settle(self.s, step, w, budget));
+        let finished = self.finished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let all = self.workloads.iter().map(async |workload| match finished.contains(workload) {
+            true => workloads::settled(self.s, step, workload, (Duration::ZERO, budget), None),
+            false => workloads::settle(self.s, step, workload, budget).await,
+        });
         futures::future::join_all(all).await.into_iter().all(|complete| complete)
+    }
+
+    /// Remembers the workloads that are complete and run no pod any more.
+    pub(super) async fn note_finished(&self) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        for workload in self.workloads.iter().filter(|w| matches!(w.kind.as_str(), "Job" | "Pod")) {
+            if workload.kind == "Job" || pods_of(self.s, workload).await?.is_empty() {
+                found.push(workload.clone());
+            }
+        }
+        *self.finished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = found;
+        Ok(())
     }
 
     /// Runs a step of the story, and shows it while it runs.
@@ -81,21 +116,26 @@ pub(super) async fn story(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
     let manifest = s.scoped(trial.manifest())?;
     let kinds = [ApiResource::erase::<DaemonSet>(&()), ApiResource::erase::<Job>(&())];
     let recorder = Recorder::of_kinds(&s.client, &s.namespace, &kinds, &s.log).await?;
-    let ground = Ground { workloads: workloads::declared(&manifest), s, trial, manifest, recorder };
+    let finished = std::sync::Mutex::default();
+    let ground = Ground { workloads: workloads::declared(&manifest), s, trial, manifest, recorder, finished };
     s.observe(&WORKLOADS, &ground.workloads);
+    for place in &trial.left_out {
+        s.note(format!("{place} is not applied: it is a hook of Helm that an installation does not run"));
+    }
     let timing = s.cluster.topology.timing();
     let detection = (timing.grace + timing.monitor_period).as_secs_f64() + PROXY;
     s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN });
     ground.step("load images", IMAGES, load(s, trial)).await?;
-    ground.step("take folders", CALL, take_folders(&ground)).await?;
+    ground.step("take folders", ground.s.deadline().remaining(), take_folders(&ground)).await?;
 
     let is_ready = ground.step("start", START + CALL, ready::start(&ground)).await?;
     ground.prove(&READY).await;
     // Without a complete application, every later claim would only repeat that.
     if is_ready {
+        ground.note_finished().await?;
         disturb(&ground).await?;
     }
-    let cleaned = ground.step("delete everything", CALL + START, clean::delete(&ground)).await;
+    let cleaned = ground.step("delete everything", 2 * CALL + START, clean::delete(&ground)).await;
     ground.prove(&CLEAN).await;
     cleaned
 }
@@ -103,8 +143,8 @@ pub(super) async fn story(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
 /// Disturbs the application in every way, one after the other, while the probes ask.
 async fn disturb(ground: &Ground<'_>) -> Result<(), Failure> {
     let s = ground.s;
-    let count = u32::try_from(ground.workloads.len())?;
-    let each = count * (START + CALL);
+    // The steps end by the budgets of their waits.
+    let each = s.deadline().remaining();
     let probes = ground.step("start probes", START, probes::start(s)).await?;
     if ground.wants(&[&ROLLOUT]) {
         ground.step("restart each workload", each, rollout::restart_all(ground)).await?;
@@ -118,10 +158,7 @@ async fn disturb(ground: &Ground<'_>) -> Result<(), Failure> {
         node_loss::lose_and_return(ground).await?;
     }
     if ground.wants(&[&DRAIN]) {
-        let workers = u32::try_from(s.cluster.workers().count())?;
-        ground
-            .step("drain each worker", workers * (drain::BUDGET + START + CALL), drain::drain_all(ground))
-            .await?;
+        ground.step("drain each worker", each, drain::drain_all(ground)).await?;
         ground.prove(&DRAIN).await;
     }
     probes.stop().await;
@@ -145,7 +182,11 @@ async fn load(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
 async fn take_folders(ground: &Ground<'_>) -> Result<(), Failure> {
     let nodes = volumes::nodes(ground.s);
     for path in volumes::declared(&ground.manifest) {
-        ground.s.claim_folder(&path, &nodes, ground.s.deadline().at_most(CALL)).await?;
+        let claimed = ground.s.claim_folder(&path, &nodes, ground.s.deadline().at_most(CALL)).await;
+        // An application may use a folder of the node, such as its logs: the folder is left as it is.
+        if let Err(error) = claimed {
+            ground.s.note(format!("{path} is not emptied, neither before nor after: {}", chain(&*error)));
+        }
     }
     Ok(())
 }

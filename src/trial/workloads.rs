@@ -27,10 +27,15 @@ const KINDS: [(&str, &str); 6] = [
     ("v1", "Pod"),
 ];
 
-/// Returns the workloads of a manifest, in its order. An object without a name is left out: the API chooses its name.
+/// Returns the workloads of a manifest, in its order. An object without a name is left out, because the API
+/// chooses its name, and so is one that declares no pods.
 pub fn declared(manifest: &Manifest) -> Vec<Workload> {
     let is_one = |api_version: &str, kind: &str| KINDS.contains(&(api_version, kind));
-    let all = manifest.objects().iter().filter(|o| is_one(o.api_version(), o.kind()) && !o.name().is_empty());
+    let all = manifest
+        .objects()
+        .iter()
+        .filter(|o| is_one(o.api_version(), o.kind()) && !o.name().is_empty())
+        .filter(|o| o.body.pointer("/spec/replicas").is_none_or(|replicas| replicas != 0));
     all.map(|o| Workload {
         kind: o.kind().into(),
         namespace: o.namespace().unwrap_or_default().into(),
@@ -134,7 +139,8 @@ mod tests {
                     {apiVersion: example.test/v1, kind: Deployment, metadata: {name: b}}\n---\n\
                     {apiVersion: v1, kind: Pod, metadata: {generateName: c-}}\n---\n\
                     {apiVersion: batch/v1, kind: Job, metadata: {name: d}}\n---\n\
-                    {apiVersion: v1, kind: Service, metadata: {name: e}}\n";
+                    {apiVersion: v1, kind: Service, metadata: {name: e}}\n---\n\
+                    {apiVersion: apps/v1, kind: Deployment, metadata: {name: off}, spec: {replicas: 0}}\n";
         let found = declared(&Manifest::read("m.yaml", text).unwrap());
         let titles: Vec<String> = found.iter().map(Workload::subject).collect();
         assert_eq!(titles, ["Deployment/a", "Job/d"]);

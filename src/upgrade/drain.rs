@@ -76,7 +76,7 @@ pub(super) fn moves(pod: &Pod) -> bool {
 }
 
 /// Reports whether a drain would delete this pod without a replacement.
-pub(super) fn unmanaged(pod: &Pod) -> bool {
+pub(crate) fn unmanaged(pod: &Pod) -> bool {
     moves(pod) && !pods::has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
 }
 

@@ -41,6 +41,7 @@ use crate::retry;
 pub use crate::kubernetes::etcd::EtcdPolicy;
 pub use crate::kubernetes::skew::{Component, State};
 pub use crate::kubernetes::version::{NoVersion, Version};
+pub(crate) use drain::unmanaged;
 pub use drain::{Before, drain, uncordon};
 pub use error::UpgradeError;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};

@@ -27,7 +27,7 @@ fn complete(set: &DaemonSet) -> Verdict {
         set.spec.as_ref().and_then(|s| s.update_strategy.as_ref()?.type_.as_deref()) == Some("OnDelete");
     let updated = if is_on_delete { wanted } else { status.updated_number_scheduled.unwrap_or_default() };
     let (ready, available) = (status.number_ready, status.number_available.unwrap_or_default());
-    let is_complete = wanted > 0 && [updated, ready, available].iter().all(|n| *n == wanted);
+    let is_complete = [updated, ready, available].iter().all(|n| *n == wanted);
     Verdict::met_if(is_complete, || {
         format!("{wanted} nodes should have a pod: {updated} updated, {ready} ready, {available} available")
     })
@@ -56,6 +56,7 @@ mod tests {
             assert!(matches!(verdict(bad), Verdict::NotYet(_)));
         }
         let none = json!({"observedGeneration": 2, "desiredNumberScheduled": 0, "currentNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0});
-        assert!(matches!(verdict(none), Verdict::NotYet(_)));
+        // No node fits: `kubectl rollout status` says the same.
+        assert_eq!(verdict(none), Verdict::Met);
     }
 }

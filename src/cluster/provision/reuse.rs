@@ -48,9 +48,8 @@ impl Provisioner<'_> {
         }
         disturbed |= self.revive_all().await?;
         let cluster = open::open(self.clusters, self.wanted).await?;
-        if disturbed {
-            self.uncordon(&cluster).await?;
-        }
+        // A story that was killed between a drain and its end has left a node cordoned, and a fault need not be open.
+        self.uncordon(&cluster).await?;
         // An undisturbed cluster need not renew its leases first: its last renewal may be as old as the renewal
         // interval.
         let timing = cluster.topology.timing();

@@ -156,7 +156,7 @@ impl Place<'_, '_> {
         let there = listing(self.evidence, "before-loss", on, own)?;
         let at = format!("{title}: {own} on {on}");
         match compare(before, &there) {
-            Compared::Same { .. } if before.incomplete.or(there.incomplete).is_none() => {
+            Compared::Same { proved: true } if before.incomplete.or(there.incomplete).is_none() => {
                 finding.check(
                     true,
                     format!("{title}: {path} follows its pod to {on}, the same files were there before"),

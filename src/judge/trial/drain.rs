@@ -36,20 +36,23 @@ fn check_drain(
         return;
     };
     let what = format!("the drain of {node} did not end: {error}");
+    let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
+    let is_ours = names_pod_of(evidence, &all, error);
     if finding.machine.starved_in(span.0, span.1) > 0.0 {
         finding.unsure(format!("{what}; the machine starved meanwhile"));
     } else if evidence.subject().is_some() && !names_pod_of(evidence, workloads, error) {
         // Another workload's pod stopped the drain, or nobody knows whose.
-        let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
-        match names_pod_of(evidence, &all, error) {
+        match is_ours {
             true => finding.check(
                 true,
                 format!("{}: another workload stopped the drain of {node}", workloads[0].title()),
             ),
             false => finding.unsure(format!("{what}; it names no pod of {}", workloads[0].title())),
         };
-    } else {
+    } else if is_ours {
         finding.check(Holds::of_any(false, span), what);
+    } else {
+        finding.unsure(format!("{what}; it names no pod of the trial"));
     }
 }
 

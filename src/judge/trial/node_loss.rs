@@ -163,9 +163,14 @@ fn check_waits(
         end - fault.at
     );
     let span = (fault.at, end);
-    match finding.machine.starved_in(span.0, span.1) > 0.0 {
-        true => finding.unsure(format!("{what}; the machine starved meanwhile")),
-        false => finding.check(Holds::of_any(false, span), what),
+    let crowded = waiting.iter().filter(is_free).find_map(crowded_by);
+    match (finding.machine.starved_in(span.0, span.1) > 0.0, crowded) {
+        (true, _) => finding.unsure(format!("{what}; the machine starved meanwhile")),
+        // With more workers, the pod might have had a place.
+        (false, Some(term)) => {
+            finding.unsure(format!("{what}; its {term} may need more workers than the cluster has"))
+        }
+        (false, None) => finding.check(Holds::of_any(false, span), what),
     };
     Ok(())
 }
@@ -252,4 +257,27 @@ pub fn check_one_of_a_name(
     );
     finding.check(twins.is_empty(), what);
     Ok(())
+}
+
+/// Returns what allows few pods of a workload on one node, if a pod waits for a node.
+fn crowded_by(pod: &Object<'_>) -> Option<&'static str> {
+    if !node_of(pod).is_empty() {
+        return None;
+    }
+    let has = |pointer: &str| !pod.entries(pointer).is_empty();
+    let containers = pod.entries("/spec/containers");
+    let host_port = containers
+        .iter()
+        .flat_map(|c| c["ports"].as_array().into_iter().flatten())
+        .any(|p| p["hostPort"].is_u64());
+    let spread = pod.entries("/spec/topologySpreadConstraints");
+    if has("/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution") {
+        Some("anti-affinity")
+    } else if spread.iter().any(|term| term["whenUnsatisfiable"] == "DoNotSchedule") {
+        Some("spread constraint")
+    } else if host_port || pod.at("/spec/hostNetwork").is_some_and(|on| *on == true) {
+        Some("port on the node")
+    } else {
+        None
+    }
 }

@@ -111,7 +111,8 @@ fn check_all(
             finding.watched(&gaps, |finding| match fault {
                 None => service.check(finding, &expected, f64::NEG_INFINITY, (from, to)),
                 Some(fault) => {
-                    let share = Share::of(&state, &object, &fault.node, selects);
+                    let mut share = Share::of(&state, &object, &fault.node, selects);
+                    share.dependent = others_lost(&state, evidence, &fault.node, &selects);
                     let until = service.check_share(finding, &share, fault, &expected);
                     service.check(finding, &expected, until, (from, to))
                 }
@@ -121,6 +122,23 @@ fn check_all(
     Ok(())
 }
 
+/// Whether a lost node had a ready pod of the trial that the Service does not select: the Service's pods may need it.
+fn others_lost(
+    state: &State<'_>,
+    evidence: &Evidence<'_>,
+    node: &str,
+    selects: &impl Fn(&Object<'_>) -> bool,
+) -> bool {
+    let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
+    let uids: Vec<&str> = all.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
+    state.of_kind("Pod").any(|pod| {
+        node_of(&pod) == node
+            && pod.is_ready()
+            && !selects(&pod)
+            && uids.iter().any(|uid| state.is_of(&pod, uid))
+    })
+}
+
 /// Returns the number of ready pods of each workload of the trial in a window.
 fn ready_pods(evidence: &Evidence<'_>, window: &Window<'_>) -> Result<Vec<Counts>, Missing> {
     let all = State::after(evidence.records());
@@ -128,7 +146,9 @@ fn ready_pods(evidence: &Evidence<'_>, window: &Window<'_>) -> Result<Vec<Counts
     // A Job has no ready pod once it is complete.
     let stays = workloads.iter().filter(|workload| workload.kind != "Job");
     let uids = stays.filter_map(|workload| uid_in(evidence, workload).ok());
-    Ok(uids.map(|uid| window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready)).collect())
+    let counts = uids.map(|uid| window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready));
+    // A workload that had no ready pod before is not needed by the others.
+    Ok(counts.filter(|counts| counts.first().is_some_and(|(_, count)| *count > 0)).collect())
 }
 
 /// Returns the Service of a probe in a namespace of the trial.
@@ -165,6 +185,8 @@ struct Share {
     all: usize,
     /// Whether requests are not spread evenly over the endpoints, and why.
     uneven: Option<&'static str>,
+    /// Whether the node also had pods of other workloads, which the answers may need.
+    dependent: bool,
 }
 
 impl Share {
@@ -186,12 +208,21 @@ impl Share {
         } else {
             None
         };
-        Self { lost, all: ready.len(), uneven }
+        Self { lost, all: ready.len(), uneven, dependent: false }
     }
 
     fn ratio(&self) -> f64 {
         if self.all == 0 { 1.0 } else { self.lost as f64 / self.all as f64 }
     }
+}
+
+/// Whether a request found no server: what a server needs itself does not explain that. An unknown text counts as a
+/// request that a server may have received.
+fn is_unconnected(sample: &Sample<'_>) -> bool {
+    // The texts are curl's for the time before a connection is open, and those of the TCP probe.
+    let says = |words: &str| sample.detail.contains(words);
+    let refused = sample.outcome == Outcome::Refused && !sample.is_answer();
+    refused || says("Connection timed out after") || says("no connection in time")
 }
 
 /// Whether a number was zero at a moment near a request.
@@ -271,6 +302,18 @@ impl<'r> Service<'r, '_> {
             failed == 0,
             format!("{title}: {failed} of {total} requests failed for no reason{first}, between `{from}` and `{to}`"),
         );
+        // A drain that takes every pod at once is an outage that a budget would have prevented.
+        let before = self.ready.first().map_or(0, |(_, count)| *count);
+        if from.starts_with("drain ") && before > 1 && count("no pod") > 0 {
+            finding.check(
+                false,
+                format!(
+                    "{title}: all {before} pods were away at the same time in `{from}`, {} of {total} requests failed. \
+                     hint: a PodDisruptionBudget lets a drain take one pod after another",
+                    count("no pod")
+                ),
+            );
+        }
         let explained = [
             ("ending", "met a pod that was ending"),
             ("no pod", "came while no pod of it was ready"),
@@ -351,6 +394,7 @@ impl<'r> Service<'r, '_> {
             share.lost,
             share.all
         );
+        let unconnected = failed.iter().filter(|s| is_unconnected(s)).count();
         let lost = share.ratio();
         let chance = CHANCE * (lost * (1.0 - lost) / total.max(1) as f64).sqrt();
         let (most, surely) = (lost + expected.margin, lost + expected.margin.max(chance));
@@ -360,6 +404,11 @@ impl<'r> Service<'r, '_> {
             finding.check(true, what);
         } else if let Some(why) = share.uneven {
             finding.unsure(format!("{what}; {why}"));
+        } else if share.dependent && ratio(unconnected) <= most {
+            // A server that waits for another workload answers with an error, or late.
+            finding.unsure(format!(
+                "{what}; the node also had a pod of another workload, which the answers may need"
+            ));
         } else if ratio(count) <= surely {
             finding.unsure(format!("{what}: too few requests to tell this from chance"));
         } else {

@@ -27,6 +27,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         return Ok(());
     }
     for workload in rolled {
+        if keeps_pods(evidence, workload) {
+            let what = "keeps its pods in a rollout: its strategy OnDelete replaces none by itself";
+            finding.check(true, format!("{} {what}", workload.title()));
+            continue;
+        }
         finding.part(|f| check_settled(f, evidence, "rollout", workload));
         let (from, to) = (format!("rollout {}", place(workload)), format!("rolled-out {}", place(workload)));
         finding.part(|f| {
@@ -140,12 +145,15 @@ fn check_available(
     let states = window.states(uid);
     let all = State::after(evidence.records());
     let ready = window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready);
-    let (Some(last), true, true) = (states.last(), states.len() > 1, ready.len() > 1) else {
+    if states.len() < 2 || ready.len() < 2 {
         return Err(Missing(format!(
             "no changes of {title} and of its pods were recorded during its rollout"
         )));
-    };
-    let Some(least) = least(workload, last)? else {
+    }
+    let promised: Vec<Option<i64>> =
+        states.iter().map(|state| least(workload, state)).collect::<Result<_, _>>()?;
+    // An autoscaler may change the number of pods meanwhile: the smallest promise counts.
+    let Some(least) = promised.into_iter().min().flatten() else {
         let strategy = if workload.kind == "Deployment" { "Recreate" } else { "OnDelete" };
         finding
             .check(true, format!("{title}: its strategy {strategy} sets no lower limit of available pods"));
@@ -162,4 +170,10 @@ fn check_available(
         finding.check(enough, format!("{title}: fewest available {by}: {found}, at least {least} allowed"));
     }
     Ok(())
+}
+
+/// Whether a workload's pods are only replaced when somebody deletes them.
+fn keeps_pods(evidence: &Evidence<'_>, workload: &Workload) -> bool {
+    let found = State::at(evidence, "ready").ok().and_then(|state| state.object(workload));
+    found.is_some_and(|object| is_on_delete(&object))
 }

@@ -19,6 +19,9 @@ pub fn check_complete(
     let span = evidence.mark(mark)?.mono_us as f64 / 1e6;
     let checks = at_mark(evidence, mark, |state| match state.object(workload) {
         Some(object) => checks(state, workload, &object),
+        None if is_over(evidence, workload) => {
+            vec![(true.into(), format!("{} had ended before it was deleted", workload.title()))]
+        }
         None if workload.kind == "Pod" => {
             let what = format!("{} is gone: nothing replaces a bare pod", workload.title());
             vec![(Holds::of_any(false, (span, span)), what)]
@@ -27,6 +30,20 @@ pub fn check_complete(
     })?;
     checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
     Ok(())
+}
+
+/// Whether a Job was complete, or a bare pod had succeeded, in a recorded state: a Job may have a time to live.
+fn is_over(evidence: &Evidence<'_>, workload: &Workload) -> bool {
+    let states =
+        evidence.changes(&workload.kind).into_iter().filter_map(|(_, _, state)| Object::new(state).ok());
+    let mut own = states.filter(|o| {
+        o.name() == workload.name && o.text("/metadata/namespace") == Some(workload.namespace.as_str())
+    });
+    own.any(|object| match workload.kind.as_str() {
+        "Job" => object.condition("Complete").is_some_and(|condition| condition.0 == "True"),
+        "Pod" => object.text("/status/phase") == Some("Succeeded"),
+        _ => false,
+    })
 }
 
 /// Returns the checks that a workload is complete.

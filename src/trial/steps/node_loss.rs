@@ -29,6 +29,9 @@ pub async fn lose_and_return(ground: &Ground<'_>) -> Result<(), Failure> {
     let own = own_pods(ground).await?;
     let Some(home) = busiest(s, &own) else {
         s.note("no worker runs a pod of the trial: no node is stopped");
+        for claim in [&NODE_LOSS, &DATA, &RETURN] {
+            ground.prove(claim).await;
+        }
         return Ok(());
     };
     let here: Vec<Pod> = own.values().flatten().filter(|pod| node_of(pod) == home.name).cloned().collect();
@@ -190,7 +193,10 @@ async fn owners(s: &Scenario, workload: &Workload) -> Result<Owners, Failure> {
     };
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &workload.kind));
     let api = Api::<DynamicObject>::namespaced_with(s.client.unary.clone(), &workload.namespace, &kind);
-    let object = api.get(&workload.name).await?;
+    // A Job may be deleted after its time to live.
+    let Some(object) = api.get_opt(&workload.name).await? else {
+        return Ok(Owners { uids: Vec::new(), declared: 0 });
+    };
     let declared = object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_u64).unwrap_or(1);
     let mut uids: Vec<String> = object.uid().into_iter().collect();
     if workload.kind == "Deployment" {

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::watcher;
 
-use super::super::story::{Ground, START};
+use super::super::story::{Ground, time_for};
 use super::super::workloads;
 use super::node_loss::pods_of;
 use crate::judge::trial::facts::{DELETED_POD, DeletedPod, Workload};
@@ -38,10 +38,11 @@ pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
         )
         .await?;
         let all = Api::<Pod>::namespaced(s.client.stream.clone(), &workload.namespace);
-        let deadline = s.deadline().at_most(START);
+        let time = time_for(&own);
+        let deadline = s.deadline().at_most(time);
         // A pod that does not go is reported by the judge.
         let _ = wait::until(all, watcher::Config::default(), pods::pods_gone([uid]), deadline).await;
-        workloads::settle(s, "pod-loss", workload, START).await;
+        workloads::settle(s, "pod-loss", workload, time).await;
         s.mark(&format!("pod-replaced {of}"));
     }
     Ok(())

@@ -6,8 +6,9 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::json;
 
-use super::super::story::{Ground, START};
+use super::super::story::{Ground, time_for};
 use super::super::workloads;
+use super::node_loss::pods_of;
 use crate::judge::trial::facts::Workload;
 use crate::scenario::Failure;
 
@@ -19,6 +20,13 @@ pub async fn restart_all(ground: &Ground<'_>) -> Result<(), Failure> {
     let s = ground.s;
     let rolls = |w: &&Workload| matches!(w.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
     for workload in ground.workloads.iter().filter(rolls) {
+        if is_on_delete(ground, workload) {
+            s.note(format!(
+                "{} is not restarted: its strategy OnDelete replaces no pod by itself",
+                workload.title()
+            ));
+            continue;
+        }
         let of = format!("{}/{}", workload.kind, workload.name);
         s.mark(&format!("rollout {of}"));
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", &workload.kind));
@@ -26,8 +34,15 @@ pub async fn restart_all(ground: &Ground<'_>) -> Result<(), Failure> {
         let at = json!({ RESTARTED: Timestamp::now() });
         let patch = json!({"spec": {"template": {"metadata": {"annotations": at}}}});
         api.patch(&workload.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-        workloads::settle(s, "rollout", workload, START).await;
+        let pods = pods_of(s, workload).await?;
+        workloads::settle(s, "rollout", workload, time_for(&pods)).await;
         s.mark(&format!("rolled-out {of}"));
     }
     Ok(())
+}
+
+/// Whether the manifest says that a workload's pods are only replaced when somebody deletes them.
+fn is_on_delete(ground: &Ground<'_>, workload: &Workload) -> bool {
+    let object = ground.manifest.object(&workload.kind, &workload.name);
+    object.is_some_and(|o| o.body.pointer("/spec/updateStrategy/type").is_some_and(|kind| kind == "OnDelete"))
 }

@@ -21,6 +21,10 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
     {
         return really(disk, own);
     }
+    // A node without images.
+    if own.first().is_some_and(|w| w == "ctr") {
+        return said("");
+    }
     if own.first().is_some_and(|w| w == "head") {
         return match state.containers[container].files.get(last) {
             Some(text) => said(text),

@@ -37,7 +37,8 @@ fn fail(story: &mut Story, (from, to): (&str, &str), fails: impl Fn(usize) -> bo
             && probe == PROBE
         {
             if fails(number) {
-                (*outcome, *detail) = (Outcome::Indeterminate, "timed out".into());
+                (*outcome, *detail) =
+                    (Outcome::Indeterminate, "curl 28: Connection timed out after 1001 milliseconds".into());
             } else {
                 (*outcome, *detail) = (Outcome::Acknowledged, "200".into());
             }
@@ -264,6 +265,36 @@ fn an_error_is_explained_while_another_workload_has_no_ready_pod() {
     assert_eq!(during.conclusion(), Passed, "{:#?}", during.details());
     let other = failing("rollout DaemonSet/agent");
     assert_eq!(other.conclusion(), Failed, "{:#?}", other.details());
+}
+
+/// After the loss of a node that also had the database, every server may answer late or with an error. Requests that
+/// find no server are another matter.
+#[test]
+fn answers_may_need_another_workload_of_the_lost_node() {
+    let failing = |words: &str, outcome: Outcome| {
+        let mut story = told().story;
+        let (from, to) = range(&story, "node-loss", "node-lost");
+        for record in &mut story.records[from..to] {
+            if let Event::Sampled { probe, outcome: found, detail, .. } = &mut record.event
+                && probe == PROBE
+            {
+                (*found, *detail) = (outcome, words.into());
+            }
+        }
+        story.judge("node-loss")
+    };
+    for (words, outcome, wanted) in [
+        ("curl 7: Failed to connect to 10.96.0.9 port 80", Outcome::Refused, Failed),
+        ("curl 28: Connection timed out after 1001 milliseconds", Outcome::Indeterminate, Failed),
+    ] {
+        let found = failing(words, outcome);
+        assert_eq!(found.conclusion(), wanted, "{words}: {:#?}", found.details());
+    }
+    // After the detection they fail for no reason; until then they may wait for the database.
+    let found = failing("500 shop", Outcome::Refused);
+    let says =
+        |line: &String| line.starts_with("inconclusive") && line.contains("which the answers may need");
+    assert!(found.details().iter().any(says), "{:#?}", found.details());
 }
 
 #[test]

@@ -136,7 +136,11 @@ impl Told {
                 ("control", Outcome::Acknowledged),
                 (PROBE, if fails(n) { Outcome::Indeterminate } else { Outcome::Acknowledged }),
             ] {
-                let detail = if outcome == Outcome::Acknowledged { "200" } else { "timed out" };
+                let detail = if outcome == Outcome::Acknowledged {
+                    "200"
+                } else {
+                    "curl 28: Connection timed out after 1001 milliseconds"
+                };
                 self.story.say(Event::Sampled {
                     probe: probe.into(),
                     outcome,

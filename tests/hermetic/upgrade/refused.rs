@@ -25,7 +25,7 @@ use crate::fake_engine::FakeEngine;
 
 /// What a node says of itself: cgroup v2, 50 GB free, kubectl, no program and no image of another
 /// release.
-const LOOK: &str = "cgroup2fs\n50000000000\nv1.34.4\n\n--\n";
+const LOOK: &str = "cgroup2fs\n50000000000\nv1.34.4\n\n";
 
 pub struct Ground {
     pub api: FakeApi,
@@ -281,7 +281,7 @@ async fn a_budget_that_never_allows_an_eviction_is_refused_from_what_the_api_sho
 #[tokio::test]
 async fn a_disk_that_is_too_small_is_told_with_its_node() {
     let ground = ground().await;
-    let tight = "cgroup2fs\n2500000000\nv1.34.4\n\n--\n";
+    let tight = "cgroup2fs\n2500000000\nv1.34.4\n\n";
     ground.fake.state().commands.insert("/kind/upgrade".into(), (0, tight, ""));
     assert_eq!(
         ground.reasons("1.35.4").await,
