@@ -52,6 +52,34 @@ impl<'a> From<&'a RunArgs> for Asked<'a> {
     }
 }
 
+impl Asked<'_> {
+    fn suites(&self, catalogue: &Catalogue) -> Vec<&'static Suite> {
+        match &self.stories {
+            Stories::Suites(names, _) => suites(catalogue, names),
+            Stories::Trial(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the names of the stories.
+    fn names(&self, suites: &[&'static Suite]) -> Vec<&'static str> {
+        match &self.stories {
+            Stories::Suites(..) => suites.iter().map(|s| s.needs.name).collect(),
+            Stories::Trial(_) => vec![trial::NAME],
+        }
+    }
+
+    /// Runs the stories, and returns the error of each.
+    async fn run(&self, run: &Run, suites: &[&'static Suite]) -> Vec<(&'static str, ScenarioError)> {
+        match &self.stories {
+            Stories::Suites(_, jobs) => run_suites(run, suites, *jobs).await,
+            Stories::Trial(trial) => {
+                let ended = trial.run(run).await;
+                ended.err().map(|error| (trial::NAME, error)).into_iter().collect()
+            }
+        }
+    }
+}
+
 /// Runs the suites, writes the reports and shows the result. After a signal it heals, releases, reports and ends;
 /// after a second signal it ends at once.
 pub async fn run(
@@ -101,16 +129,10 @@ async fn whole(
         let clusters = Clusters::new(settings.clone(), engine.clone(), progress.clone(), holder("run"));
         clusters.knowing(&catalogue.faults)
     };
-    let mut suites = match &asked.stories {
-        Stories::Suites(names, _) => suites(catalogue, names),
-        Stories::Trial(_) => Vec::new(),
-    };
+    let mut suites = asked.suites(catalogue);
     let topology = args.topology.as_deref().map(|name| topology(catalogue, name)).transpose()?;
     let on = named(&clusters(settings), args, &mut suites).await?;
-    let names: Vec<&str> = match &asked.stories {
-        Stories::Suites(..) => suites.iter().map(|s| s.needs.name).collect(),
-        Stories::Trial(_) => vec![trial::NAME],
-    };
+    let names = asked.names(&suites);
     // Read the budgets before anything is built or created: the file may be invalid.
     let budgets = asked.budget.map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
@@ -126,12 +148,7 @@ async fn whole(
             begun.topology.clone_from(&topology);
             begun.collectors.clone_from(&catalogue.collectors);
             begun.budgets.clone_from(&budgets);
-            errors.extend(match &asked.stories {
-                Stories::Suites(_, jobs) => run_suites(&begun, &suites, *jobs).await,
-                Stories::Trial(trial) => {
-                    trial.run(&begun).await.err().map(|e| (trial::NAME, e)).into_iter().collect()
-                }
-            });
+            errors.extend(asked.run(&begun, &suites).await);
             begun.end(verdict(&begun, &errors)?)?;
         }
         Ok(Exit::Passed)
@@ -152,14 +169,13 @@ async fn whole(
         }
     }
     let exit = finish(settings, &catalogue.formats, &id, &errors, went)?;
-    if let Some(to) = &args.output {
-        copied(&dir, to, &catalogue.formats)?;
-    }
+    copied(&dir, args.output.as_deref(), &catalogue.formats)?;
     Ok(exit)
 }
 
-/// Copies the reports of a run into a folder.
-fn copied(dir: &Path, to: &Path, formats: &[&dyn Format]) -> anyhow::Result<()> {
+/// Copies the reports of a run into a folder, if one is given.
+fn copied(dir: &Path, to: Option<&Path>, formats: &[&dyn Format]) -> anyhow::Result<()> {
+    let Some(to) = to else { return Ok(()) };
     let error = |e: std::io::Error| ReportError::Write { path: to.into(), source: e };
     std::fs::create_dir_all(to).map_err(error)?;
     for name in formats.iter().filter_map(|format| format.file()) {

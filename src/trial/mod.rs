@@ -12,9 +12,11 @@ use crate::run::Run;
 use crate::scenario::{Needs, ScenarioError, scenario_of};
 
 mod error;
+mod ground;
 mod images;
 mod input;
 mod plan;
+mod pods;
 mod probes;
 mod steps;
 mod story;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::ground::{CALL, START};
 use super::steps::{drain, node_loss::SLOW_START};
-use super::story::{CALL, START};
 use super::{Trial, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;

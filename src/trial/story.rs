@@ -4,33 +4,22 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::ApiResource;
 
-use super::steps::node_loss::pods_of;
+use super::ground::{CALL, Ground, START};
 use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout};
 use super::{Trial, probes, volumes, workloads};
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::event::Event;
 use crate::image::Loader;
-use crate::judge::trial::facts::{EXPECTED, Expected, WORKLOADS, Workload};
+use crate::judge::trial::facts::{EXPECTED, Expected, WORKLOADS};
 use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT};
-use crate::judge::{Claim, Conclusion};
-use crate::manifest::Manifest;
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario};
 
 /// Time for the user's images to reach all nodes.
 const IMAGES: Duration = Duration::from_secs(15 * 60);
-/// Time for one workload to start, restart, or replace a pod.
-pub(super) const START: Duration = Duration::from_secs(180);
-/// Time for one more pod of a workload to become ready.
-const EACH: Duration = Duration::from_secs(30);
-/// Longest grace period of a pod that is waited for.
-const LONGEST_GRACE: Duration = Duration::from_secs(600);
-/// Time for a call that changes or lists objects.
-pub(super) const CALL: Duration = Duration::from_secs(60);
 /// Longest outage of a Service that has a ready pod all the time, in seconds: while a node's rules still lead to a
 /// deleted pod, requests fail for a moment (`judge::stateless::change`).
 const OUTAGE: f64 = 5.0;
@@ -39,78 +28,6 @@ const PROXY: f64 = 5.0;
 /// What the share of failed requests may exceed the share of lost endpoints by: requests are few, and kube-proxy
 /// chooses at random.
 const MARGIN: f64 = 0.2;
-
-/// Returns the time in which these pods must be replaced, one after another at the slowest: each may use its whole grace
-/// period.
-pub(super) fn time_for(pods: &[Pod]) -> Duration {
-    let grace = |pod: &Pod| {
-        let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-        Duration::from_secs(seconds.unwrap_or(30).unsigned_abs()).min(LONGEST_GRACE)
-    };
-    START + pods.iter().map(|pod| grace(pod) + EACH).sum::<Duration>()
-}
-
-/// What the steps of a trial share.
-pub(super) struct Ground<'s> {
-    pub(super) s: &'s Scenario,
-    pub(super) trial: &'s Trial,
-    pub(super) manifest: Manifest,
-    pub(super) workloads: Vec<Workload>,
-    recorder: Recorder,
-    /// Jobs, and bare pods that have succeeded: nothing disturbs them, and a Job may be deleted after its time to live.
-    finished: std::sync::Mutex<Vec<Workload>>,
-}
-
-impl Ground<'_> {
-    /// Proves a claim for each workload, then for all of them, if it is part of the trial.
-    pub(super) async fn prove(&self, claim: &'static Claim) -> Option<Conclusion> {
-        if !self.trial.has(claim) {
-            return None;
-        }
-        self.recorder.settle(self.s.deadline().at_most(Duration::from_secs(10))).await;
-        for workload in &self.workloads {
-            self.s.prove_for(claim, &workload.subject()).await;
-        }
-        Some(self.s.prove(claim).await)
-    }
-
-    /// Waits for every workload at the same time and records the results. Returns whether all are complete.
-    pub(super) async fn settle(&self, step: &str, budget: Duration) -> bool {
-        let finished = self.finished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let all = self.workloads.iter().map(async |workload| match finished.contains(workload) {
-            true => workloads::settled(self.s, step, workload, (Duration::ZERO, budget), None),
-            false => workloads::settle(self.s, step, workload, budget).await,
-        });
-        futures::future::join_all(all).await.into_iter().all(|complete| complete)
-    }
-
-    /// Remembers the workloads that are complete and run no pod any more.
-    pub(super) async fn note_finished(&self) -> Result<(), Failure> {
-        let mut found = Vec::new();
-        for workload in self.workloads.iter().filter(|w| matches!(w.kind.as_str(), "Job" | "Pod")) {
-            if workload.kind == "Job" || pods_of(self.s, workload).await?.is_empty() {
-                found.push(workload.clone());
-            }
-        }
-        *self.finished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = found;
-        Ok(())
-    }
-
-    /// Runs a step of the story, and shows it while it runs.
-    pub(super) async fn step<T>(
-        &self,
-        name: &str,
-        budget: Duration,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        self.s.clusters.progress.task(name, self.s.step(name, budget, work)).await
-    }
-
-    /// Whether one of these claims is part of the trial.
-    fn wants(&self, claims: &[&Claim]) -> bool {
-        claims.iter().any(|claim| self.trial.has(claim))
-    }
-}
 
 pub(super) async fn story(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
     let manifest = s.scoped(trial.manifest())?;

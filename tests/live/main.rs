@@ -9,4 +9,5 @@ mod own_story;
 mod refusals;
 mod session;
 mod suites;
+mod trial;
 mod upgrade_kills;

@@ -302,18 +302,7 @@ impl<'r> Service<'r, '_> {
             failed == 0,
             format!("{title}: {failed} of {total} requests failed for no reason{first}, between `{from}` and `{to}`"),
         );
-        // A drain that takes every pod at once is an outage that a budget would have prevented.
-        let before = self.ready.first().map_or(0, |(_, count)| *count);
-        if from.starts_with("drain ") && before > 1 && count("no pod") > 0 {
-            finding.check(
-                false,
-                format!(
-                    "{title}: all {before} pods were away at the same time in `{from}`, {} of {total} requests failed. \
-                     hint: a PodDisruptionBudget lets a drain take one pod after another",
-                    count("no pod")
-                ),
-            );
-        }
+        self.check_drained_at_once(finding, from, (count("no pod"), total));
         let explained = [
             ("ending", "met a pod that was ending"),
             ("no pod", "came while no pod of it was ready"),
@@ -336,6 +325,22 @@ impl<'r> Service<'r, '_> {
         self.check_outage(finding, expected, after);
         self.check_silence(finding);
         Ok(())
+    }
+
+    /// Checks that a drain did not take every pod at once: a budget would have prevented that outage.
+    fn check_drained_at_once(&self, finding: &mut Finding, from: &str, (without, total): (usize, usize)) {
+        let title = &self.title;
+        let before = self.ready.first().map_or(0, |(_, count)| *count);
+        if from.starts_with("drain ") && before > 1 && without > 0 {
+            finding.check(
+                false,
+                format!(
+                    "{title}: all {before} pods were away at the same time in `{from}`, {} of {total} requests failed. \
+                     hint: a PodDisruptionBudget lets a drain take one pod after another",
+                    without
+                ),
+            );
+        }
     }
 
     fn check_outage(&self, finding: &mut Finding, expected: &Expected, after: f64) {

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::watcher;
 
-use super::super::story::{CALL, Ground, START};
+use super::super::ground::{CALL, Ground, START};
 use crate::chain::chain;
 use crate::judge::trial::facts::LEFT;
 use crate::manifest;

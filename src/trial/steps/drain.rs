@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
-use super::super::story::{CALL, Ground, START, time_for};
-use super::node_loss::pods_of;
+use super::super::ground::{CALL, Ground, START, time_for};
+use super::super::pods::pods_of;
 use crate::chain::chain;
 use crate::judge::trial::facts::{DRAINS, Drain};
 use crate::scenario::Failure;

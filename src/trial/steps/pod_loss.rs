@@ -5,9 +5,9 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::watcher;
 
-use super::super::story::{Ground, time_for};
+use super::super::ground::{Ground, time_for};
+use super::super::pods::pods_of;
 use super::super::workloads;
-use super::node_loss::pods_of;
 use crate::judge::trial::facts::{DELETED_POD, DeletedPod, Workload};
 use crate::scenario::Failure;
 use crate::wait::{self, pods};

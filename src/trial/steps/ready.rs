@@ -1,6 +1,6 @@
 //! Applies everything, and waits until each workload is complete.
 
-use super::super::story::{CALL, Ground, START};
+use super::super::ground::{CALL, Ground, START};
 use crate::scenario::Failure;
 
 /// Returns whether every workload is complete.

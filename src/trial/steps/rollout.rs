@@ -6,9 +6,9 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::json;
 
-use super::super::story::{Ground, time_for};
+use super::super::ground::{Ground, time_for};
+use super::super::pods::pods_of;
 use super::super::workloads;
-use super::node_loss::pods_of;
 use crate::judge::trial::facts::Workload;
 use crate::scenario::Failure;
 
