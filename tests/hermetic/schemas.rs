@@ -151,3 +151,21 @@ fn the_recording_of_schema_2_is_the_converted_one() {
     let a7 = all_claims().find(|claim| claim.id == "A7").unwrap();
     assert!(judged(a7, &records).0.contains("`pods_changed` was not observed"));
 }
+
+/// Runs of schema 2 on real clusters: each claim is judged as it was, from the records before its verdict.
+#[rstest]
+#[case::stateless("stateless-upgraded.jsonl", 11)]
+#[case::trial("trial.jsonl", 24)]
+fn a_recording_of_schema_2_judges_as_it_did(#[case] name: &str, #[case] claims: usize) {
+    let records = event::read(&folder().join("schema-2").join(name)).unwrap();
+    let mut judged = 0;
+    for (at, record) in records.iter().enumerate() {
+        let Event::ClaimJudged { claim: id, verdict, reached: Some(true), .. } = &record.event else {
+            continue;
+        };
+        let finding = seatrial::judge::claim(id).unwrap().judge(&Evidence::new(&records[..at], id));
+        assert_eq!(finding.conclusion(), *verdict, "{id}: {:#?}", finding.details());
+        judged += 1;
+    }
+    assert_eq!(judged, claims);
+}
