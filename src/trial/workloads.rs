@@ -140,7 +140,7 @@ mod tests {
                     {apiVersion: v1, kind: Pod, metadata: {generateName: c-}}\n---\n\
                     {apiVersion: batch/v1, kind: Job, metadata: {name: d}}\n---\n\
                     {apiVersion: v1, kind: Service, metadata: {name: e}}\n---\n\
-                    {apiVersion: apps/v1, kind: Deployment, metadata: {name: off}, spec: {replicas: 0}}\n";
+                    {apiVersion: apps/v1, kind: Deployment, metadata: {name: idle}, spec: {replicas: 0}}\n";
         let found = declared(&Manifest::read("m.yaml", text).unwrap());
         let titles: Vec<String> = found.iter().map(Workload::subject).collect();
         assert_eq!(titles, ["Deployment/a", "Job/d"]);
