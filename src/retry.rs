@@ -17,6 +17,23 @@ pub(crate) struct Late<W> {
     pub waited: Duration,
 }
 
+/// Why an answer is not good yet, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotYet(pub String);
+
+impl From<String> for NotYet {
+    fn from(why: String) -> Self {
+        Self(why)
+    }
+}
+
+impl From<&str> for NotYet {
+    fn from(why: &str) -> Self {
+        Self(why.into())
+    }
+}
+
 /// Asks until there is an answer or the deadline passes. As [`try_until`], but no error is hopeless.
 pub(crate) async fn until<T, W, F>(
     deadline: Deadline,

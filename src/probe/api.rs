@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::event::{Event, EventLog, Outcome};
+use crate::retry::NotYet;
 
 /// Name of the probe in its samples.
 pub const PROBE: &str = "api";
@@ -63,9 +64,9 @@ impl ApiProbe {
     }
 }
 
-async fn ask(client: &Client) -> Result<(), String> {
+async fn ask(client: &Client) -> Result<(), NotYet> {
     let namespaces = Api::<Namespace>::all(client.unary.clone());
-    namespaces.get("default").await.map(drop).map_err(|e| with_status(&ApiError::from(e)))
+    namespaces.get("default").await.map(drop).map_err(|e| with_status(&ApiError::from(e)).into())
 }
 
 /// The error's text, preceded by the HTTP status if there was an answer.
@@ -77,14 +78,14 @@ fn with_status(error: &ApiError) -> String {
 }
 
 /// Records the outcome of a request, and pauses.
-async fn sample(probe: &str, log: &EventLog, asked: impl Future<Output = Result<(), String>>) {
+async fn sample(probe: &str, log: &EventLog, asked: impl Future<Output = Result<(), NotYet>>) {
     let began = Instant::now();
     let answer = Deadline::after(PATIENCE).bound(asked).await;
     let took_ms = began.elapsed().as_secs_f64() * 1e3;
     let (outcome, detail) = match answer {
         Ok(Ok(())) => (Outcome::Acknowledged, "answered".to_owned()),
         // A read changes nothing, so an error counts as a refusal. Silence leaves the outcome open.
-        Ok(Err(why)) => (Outcome::Refused, why),
+        Ok(Err(why)) => (Outcome::Refused, why.0),
         Err(late) => (Outcome::Indeterminate, late.to_string()),
     };
     log.append(Event::Sampled { probe: probe.into(), outcome, took_ms, detail });

@@ -57,7 +57,7 @@ fn sample(line: &str) -> Event {
     let (outcome, detail) = match code {
         "0" => match dns::answered(&bytes(hex)) {
             Ok(()) => (Outcome::Acknowledged, "answered".to_owned()),
-            Err(why) => (Outcome::Refused, why),
+            Err(why) => (Outcome::Refused, why.0),
         },
         // The exit code of timeout(1).
         "124" => (Outcome::Indeterminate, "no answer within 3 s".into()),

@@ -31,7 +31,7 @@ use crate::judge::upgrade::parts;
 use crate::kubernetes::skew::{Component, State};
 use crate::kubernetes::version::Version;
 use crate::node::{self, Node, Power};
-use crate::retry;
+use crate::retry::{self, NotYet};
 use crate::sanitise;
 use crate::wait::{self, Verdict, check, nodes, pods};
 
@@ -302,7 +302,7 @@ pub(super) async fn settled(client: &Client, deadline: Deadline) -> Result<(), U
     while good < STEADY {
         match deadline.at_most(Duration::from_secs(5)).bound(answers(client)).await {
             Ok(Ok(())) => good += 1,
-            Ok(Err(why)) => (good, last) = (0, why),
+            Ok(Err(why)) => (good, last) = (0, why.0),
             Err(late) => (good, last) = (0, late.to_string()),
         }
         if deadline.is_over() {
@@ -314,7 +314,7 @@ pub(super) async fn settled(client: &Client, deadline: Deadline) -> Result<(), U
     Ok(())
 }
 
-async fn answers(client: &Client) -> Result<(), String> {
+async fn answers(client: &Client) -> Result<(), NotYet> {
     let request = Request::new("").get("readyz", &GetParams::default()).map_err(|e| e.to_string())?;
     client.unary.request_text(request).await.map_err(|e| ApiError::from(e).text)?;
     let review = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": "nodes"}}});

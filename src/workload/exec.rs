@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::client::{ApiError, Client};
 use crate::deadline::{Deadline, Elapsed};
 use crate::exec::tail;
-use crate::{retry, sanitise, secret};
+use crate::retry::{self, NotYet};
+use crate::{sanitise, secret};
 
 /// Maximum bytes that are kept of each stream; the rest is discarded.
 const LIMIT: u64 = 1 << 20;
@@ -61,7 +62,7 @@ pub async fn exec(
 ) -> Result<Output, ExecError> {
     let output = retry::until(deadline, retry::every(AGAIN), || async {
         let output = deadline.bound(once(client, namespace, pod, argv)).await;
-        output.unwrap_or_else(|_| Err("no answer".to_owned()))
+        output.unwrap_or_else(|_| Err("no answer".into()))
     });
     output.await.map_err(|late| {
         let why = sanitise::line(&format!("{} ({})", late.last, Elapsed(late.waited)));
@@ -89,7 +90,7 @@ pub async fn exec_ok(
     Err(ExecError { command: secret::hide_shapes(&argv.join(" ")), pod: pod.into(), why })
 }
 
-async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Result<Output, String> {
+async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Result<Output, NotYet> {
     let pods = Api::<Pod>::namespaced(client.stream.clone(), namespace);
     let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
     let words: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
@@ -100,7 +101,7 @@ async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Res
     Ok(Output { code, stdout: stdout?, stderr: stderr? })
 }
 
-async fn read(from: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
+async fn read(from: Option<impl AsyncRead + Unpin>) -> Result<String, NotYet> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
         (&mut from).take(LIMIT).read_to_end(&mut bytes).await.map_err(|e| e.to_string())?;
@@ -112,20 +113,20 @@ async fn read(from: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
 
 /// Reads the exit code from the status that closes the stream: success, or a cause `ExitCode` (`NonZeroExitCode` in
 /// version 4 of the API server's remote command protocol).
-async fn code(process: &mut AttachedProcess) -> Result<i32, String> {
+async fn code(process: &mut AttachedProcess) -> Result<i32, NotYet> {
     let status = process.take_status().ok_or("its exit status was already read")?;
     let status = status.await.ok_or("the stream broke before it reported the command's end")?;
     of_status(&status)
 }
 
-fn of_status(status: &Status) -> Result<i32, String> {
+fn of_status(status: &Status) -> Result<i32, NotYet> {
     if status.status.as_deref() == Some("Success") {
         return Ok(0);
     }
     let causes = status.details.as_ref().and_then(|d| d.causes.as_deref()).unwrap_or_default();
     let cause = causes.iter().find(|c| c.reason.as_deref() == Some("ExitCode"));
     let code = cause.and_then(|c| c.message.as_deref()?.parse().ok());
-    code.ok_or_else(|| status.message.clone().unwrap_or_else(|| "no exit code was reported".into()))
+    code.ok_or_else(|| status.message.as_deref().unwrap_or("no exit code was reported").into())
 }
 
 #[cfg(test)]
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn read(status: Value) -> Result<i32, String> {
+    fn read(status: Value) -> Result<i32, NotYet> {
         of_status(&serde_json::from_value(status).unwrap())
     }
 

@@ -230,3 +230,19 @@ fn imports(line: &str) -> Vec<String> {
     let names = after.map(|r| r.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>());
     names.filter(|n| !n.is_empty() && n.chars().next().is_some_and(char::is_lowercase)).collect()
 }
+
+/// A text does not say what kind of error it is: errors are types.
+#[test]
+fn no_error_is_a_string() {
+    let mut found = Vec::new();
+    for file in files("src", "rs") {
+        for (number, line) in numbered(&file).into_iter().take_while(|(_, line)| line != "#[cfg(test)]") {
+            let is_error = line.split("Result<").skip(1).any(|rest| rest.contains(", String>"));
+            let is_map = line.contains("BTreeMap<String, String>");
+            if is_error && !is_map {
+                found.push(format!("{}:{number}", file.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "errors that are strings:\n{}", found.join("\n"));
+}

@@ -20,6 +20,7 @@ use crate::deadline::Deadline;
 use crate::fault;
 use crate::image::{self, StandIn};
 use crate::node::{CLUSTER_LABEL, Node, address_of};
+use crate::retry::NotYet;
 
 /// Time for a new cluster to become ready after kind has created it; 3 to 8 s were measured.
 const START: Duration = Duration::from_secs(180);
@@ -132,7 +133,7 @@ impl Provisioner<'_> {
         }
         if cluster.control_planes().count() > 1 {
             let deadline = self.deadline.at_most(START);
-            let late = |last| {
+            let late = |NotYet(last)| {
                 let (name, part, waited) = (self.wanted.name.clone(), "cluster DNS", deadline.waited());
                 ClusterError::NotReady { name, part, waited, last }
             };

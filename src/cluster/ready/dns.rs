@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::retry::NotYet;
 use crate::wait;
 
 /// The name that every cluster must be able to resolve.
@@ -26,13 +27,16 @@ const HEAD: usize = 14;
 ///
 /// # Errors
 /// The API's last answer, or the reason why the new pods are not ready.
-pub(crate) async fn spread(client: &Client, deadline: Deadline) -> Result<(), String> {
+pub(crate) async fn spread(client: &Client, deadline: Deadline) -> Result<(), NotYet> {
     let again = json!({"kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string()});
     let patch = json!({"spec": {"template": {"metadata": {"annotations": again}}}});
     let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
     let patched = deployments.patch("coredns", &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map_err(|e| ApiError::from(e).text)?;
-    wait::rollout(client, "kube-system", "coredns", deadline).await.map(drop).map_err(|e| e.to_string())
+    wait::rollout(client, "kube-system", "coredns", deadline)
+        .await
+        .map(drop)
+        .map_err(|e| e.to_string().into())
 }
 
 /// Returns the command that asks `server` and prints the first bytes of its answer. It ends within 3 s.
@@ -43,19 +47,19 @@ pub(crate) fn command(server: IpAddr) -> [String; 5] {
 }
 
 /// Checks that these are the first bytes of an answer with an address.
-pub(crate) fn answered(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn answered(bytes: &[u8]) -> Result<(), NotYet> {
     let Some(head) = bytes.get(2..HEAD) else {
-        return Err(format!("{} bytes are not a DNS answer", bytes.len()));
+        return Err(format!("{} bytes are not a DNS answer", bytes.len()).into());
     };
     let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let (id, flags, answers) = (word(0), word(2), word(6));
     match flags & 0xf {
         _ if id != ID || flags & 0x8000 == 0 => Err("the response is not an answer to the query".into()),
         0 if answers > 0 => Ok(()),
-        0 => Err(format!("no address for {NAME}")),
-        2 => Err(format!("server failure for {NAME}")),
-        3 => Err(format!("{NAME} does not exist")),
-        code => Err(format!("error {code} for {NAME}")),
+        0 => Err(format!("no address for {NAME}").into()),
+        2 => Err(format!("server failure for {NAME}").into()),
+        3 => Err(format!("{NAME} does not exist").into()),
+        code => Err(format!("error {code} for {NAME}").into()),
     }
 }
 
@@ -95,9 +99,9 @@ mod tests {
     #[test]
     fn only_an_address_is_an_answer() {
         assert_eq!(answered(&answer(0x8180, 1)), Ok(()));
-        assert!(answered(&answer(0x8183, 0)).unwrap_err().contains("does not exist"));
-        assert!(answered(&answer(0x8182, 0)).unwrap_err().contains("server failure"));
-        assert!(answered(&answer(0x8180, 0)).unwrap_err().contains("no address"));
+        assert!(answered(&answer(0x8183, 0)).unwrap_err().0.contains("does not exist"));
+        assert!(answered(&answer(0x8182, 0)).unwrap_err().0.contains("server failure"));
+        assert!(answered(&answer(0x8180, 0)).unwrap_err().0.contains("no address"));
         assert!(answered(&answer(0x0100, 1)).is_err(), "our own query sent back");
         assert!(answered(&[]).is_err());
     }

@@ -27,7 +27,7 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::node;
-use crate::retry;
+use crate::retry::{self, NotYet};
 use crate::wait::{self, Check, Verdict, WaitError, check};
 
 /// The result of a readiness check.
@@ -122,26 +122,30 @@ impl Looking<'_> {
     async fn part(
         &self,
         part: &'static str,
-        work: impl Future<Output = Result<(), String>>,
+        work: impl Future<Output = Result<(), NotYet>>,
     ) -> Result<(&'static str, Duration), ClusterError> {
         let waited = || self.deadline.waited();
-        let fail =
-            |last| ClusterError::NotReady { name: self.cluster.name.clone(), part, waited: waited(), last };
+        let fail = |why: NotYet| ClusterError::NotReady {
+            name: self.cluster.name.clone(),
+            part,
+            waited: waited(),
+            last: why.0,
+        };
         work.await.map_err(fail)?;
         Ok((part, waited()))
     }
 
-    async fn api(&self) -> Result<(), String> {
+    async fn api(&self) -> Result<(), NotYet> {
         let ask = || async {
             let request = Request::new("").get("readyz", &GetParams::default());
             let request = request.map_err(|e| e.to_string())?;
             let answer = self.client.unary.request_text(request).await;
-            answer.map(drop).map_err(|e| ApiError::from(e).text)
+            answer.map(drop).map_err(|e| ApiError::from(e).text.into())
         };
         self.again(ask).await
     }
 
-    async fn nodes(&self) -> Result<(), String> {
+    async fn nodes(&self) -> Result<(), NotYet> {
         let stream = &self.client.stream;
         let nodes = nodes_ready(self.started.keys().cloned().collect());
         let leases = leases_renewed(self.started.clone(), self.since);
@@ -171,7 +175,7 @@ impl Looking<'_> {
         pods.map(|p| format!("pod {}", wait::pods::describe(p))).chain(nodes).collect()
     }
 
-    async fn system_pods(&self) -> Result<(), String> {
+    async fn system_pods(&self) -> Result<(), NotYet> {
         let api = Api::<Pod>::namespaced(self.client.stream.clone(), "kube-system");
         let pods = pods_fresh(self.started.clone());
         wait::until(api, watcher::Config::default(), pods, self.deadline).await.map_err(last)?;
@@ -179,7 +183,7 @@ impl Looking<'_> {
     }
 
     /// Resolves the API's name on each node through the DNS service.
-    async fn dns(&self) -> Result<(), String> {
+    async fn dns(&self) -> Result<(), NotYet> {
         let services = Api::<Service>::namespaced(self.client.unary.clone(), "kube-system");
         let services = &services;
         let address = || async move {
@@ -192,7 +196,7 @@ impl Looking<'_> {
         let all = self.started.keys().map(|node| self.again(move || self.ask_dns(node, server)));
         match try_join_all(all).await {
             Ok(_) => Ok(()),
-            Err(why) => Err(format!("{why}; {}", self.dns_pods().await)),
+            Err(why) => Err(format!("{why}; {}", self.dns_pods().await).into()),
         }
     }
 
@@ -212,25 +216,25 @@ impl Looking<'_> {
         listed.items.iter().map(about).collect::<Vec<_>>().join("; ")
     }
 
-    async fn ask_dns(&self, node: &str, server: IpAddr) -> Result<(), String> {
+    async fn ask_dns(&self, node: &str, server: IpAddr) -> Result<(), NotYet> {
         let command = dns::command(server);
         let argv: Vec<&str> = command.iter().map(String::as_str).collect();
         let result = self.cluster.engine.exec(node, &argv, None, self.deadline.at_most(ASK)).await;
-        let from = |why: &str| format!("from {node}: {why}");
+        let from = |why: &str| NotYet(format!("from {node}: {why}"));
         match result {
             Ok(result) => match result.code {
-                0 => dns::answered(&result.stdout).map_err(|why| from(&why)),
+                0 => dns::answered(&result.stdout).map_err(|why| from(&why.0)),
                 // Exit code of timeout(1).
                 124 => Err(from(&format!("no answer from {server} within 3 s"))),
                 _ => Err(from(&crate::exec::tail(&String::from_utf8_lossy(&result.stderr)))),
             },
             // The error's own text would contain the whole command.
             Err(EngineError::Timeout { .. }) => Err(from("the node does not run commands")),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.to_string().into()),
         }
     }
 
-    async fn images(&self, wanted: &[String]) -> Result<(), String> {
+    async fn images(&self, wanted: &[String]) -> Result<(), NotYet> {
         let engine = &self.cluster.engine;
         let ask = || async {
             let deadline = self.deadline.at_most(ASK);
@@ -238,7 +242,7 @@ impl Looking<'_> {
                 let missing = missing_images(engine, node, wanted, deadline).await;
                 match missing.map_err(|e| e.to_string())?.as_slice() {
                     [] => Ok(()),
-                    missing => Err(format!("{node} lacks {}", missing.join(", "))),
+                    missing => Err(format!("{node} lacks {}", missing.join(", ")).into()),
                 }
             });
             try_join_all(all).await.map(drop)
@@ -248,12 +252,12 @@ impl Looking<'_> {
 
     /// Asks until the answer is good. The reported reason is the last one that was not cut off by the deadline, if
     /// there is one.
-    async fn again<T, F: Future<Output = Result<T, String>>>(
+    async fn again<T, F: Future<Output = Result<T, NotYet>>>(
         &self,
         ask: impl Fn() -> F,
-    ) -> Result<T, String> {
+    ) -> Result<T, NotYet> {
         let answer = retry::until(self.deadline, retry::every(LOOK), || async {
-            self.deadline.bound(ask()).await.unwrap_or_else(|late| Err(late.to_string()))
+            self.deadline.bound(ask()).await.unwrap_or_else(|late| Err(late.to_string().into()))
         });
         answer.await.map_err(|late| late.last)
     }
