@@ -240,7 +240,7 @@ async fn a_node_that_is_not_ready_counts_though_leases_may_not_be_read() {
     }
     fake.trouble("GET", "/leases", false, 1000, Trouble::Code(403));
     let client = fake.client().await;
-    let (ready, short) = (pods::pods_ready(2), Deadline::after(Duration::from_millis(500)));
+    let (ready, short) = (pods::pods_ready(2), Deadline::after(Duration::from_secs(4)));
     let error = wait::pods_until(&client, namespace, Default::default(), ready, short).await.unwrap_err();
     assert!(error.to_string().contains("ready by its last report, but node"), "{error}");
 }
