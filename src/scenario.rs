@@ -479,16 +479,17 @@ impl Scenario {
     /// A claim of the story's own with the id of a built-in claim is inconclusive: a program that judges the run
     /// again would use the built-in claim.
     pub async fn prove(&self, claim: &'static Claim) -> Conclusion {
+        self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
         self.prove_as(claim, claim.id.to_owned()).await
     }
 
-    /// Judges a claim for one subject alone, such as a workload: its id is then `<claim>/<subject>`.
+    /// Judges a claim for one subject alone, such as a workload: its id is then `<claim>/<subject>`. The caller has
+    /// waited until the recorder holds what the API shows.
     pub(crate) async fn prove_for(&self, claim: &'static Claim, subject: &str) -> Conclusion {
         self.prove_as(claim, format!("{}/{subject}", claim.id)).await
     }
 
     async fn prove_as(&self, claim: &'static Claim, id: String) -> Conclusion {
-        self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
         if judge::claim(claim.id).is_some_and(|known| !std::ptr::eq(known, claim)) {
             self.note(format!(
                 "{} is the id of a built-in claim: give the story's own claim another id",

@@ -1,14 +1,13 @@
 //! What the steps of a trial share: the workloads, and the times that they are given.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::pods::pods_of;
 use super::{Trial, workloads};
+use crate::judge::Claim;
 use crate::judge::trial::facts::Workload;
-use crate::judge::{Claim, Conclusion};
 use crate::manifest::Manifest;
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario};
@@ -25,11 +24,14 @@ pub(in crate::trial) const CALL: Duration = Duration::from_secs(60);
 /// Returns the time in which these pods must be replaced, one after another at the slowest: each may use its whole grace
 /// period.
 pub(in crate::trial) fn time_for(pods: &[Pod]) -> Duration {
-    let grace = |pod: &Pod| {
-        let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-        Duration::from_secs(seconds.unwrap_or(30).unsigned_abs()).min(LONGEST_GRACE)
-    };
-    START + pods.iter().map(|pod| grace(pod) + EACH).sum::<Duration>()
+    let grace = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+    START + pods.iter().map(|pod| turn(grace(pod))).sum::<Duration>()
+}
+
+/// Returns the time for one pod to end and for another to be ready in its place, by its grace period in seconds.
+pub(in crate::trial) fn turn(grace: Option<i64>) -> Duration {
+    // The API's default is 30 s.
+    Duration::from_secs(grace.unwrap_or(30).unsigned_abs()).min(LONGEST_GRACE) + EACH
 }
 
 /// What the steps of a trial share.
@@ -40,26 +42,26 @@ pub(in crate::trial) struct Ground<'s> {
     pub(in crate::trial) workloads: Vec<Workload>,
     pub(in crate::trial) recorder: Recorder,
     /// Jobs, and bare pods that have succeeded: nothing disturbs them, and a Job may be deleted after its time to live.
-    pub(in crate::trial) finished: Mutex<Vec<Workload>>,
+    pub(in crate::trial) finished: Vec<Workload>,
 }
 
 impl Ground<'_> {
     /// Proves a claim for each workload, then for all of them, if it is part of the trial.
-    pub(in crate::trial) async fn prove(&self, claim: &'static Claim) -> Option<Conclusion> {
+    pub(in crate::trial) async fn prove(&self, claim: &'static Claim) {
         if !self.trial.has(claim) {
-            return None;
+            return;
         }
-        self.recorder.settle(self.s.deadline().at_most(Duration::from_secs(10))).await;
+        let soon = self.s.deadline().at_most(Duration::from_secs(10));
+        tokio::join!(self.recorder.settle(soon), self.s.recorder.settle(soon));
         for workload in &self.workloads {
             self.s.prove_for(claim, &workload.subject()).await;
         }
-        Some(self.s.prove(claim).await)
+        self.s.prove(claim).await;
     }
 
     /// Waits for every workload at the same time and records the results. Returns whether all are complete.
     pub(in crate::trial) async fn settle(&self, step: &str, budget: Duration) -> bool {
-        let finished = self.finished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let all = self.workloads.iter().map(async |workload| match finished.contains(workload) {
+        let all = self.workloads.iter().map(async |workload| match self.finished.contains(workload) {
             true => workloads::settled(self.s, step, workload, (Duration::ZERO, budget), None),
             false => workloads::settle(self.s, step, workload, budget).await,
         });
@@ -67,14 +69,14 @@ impl Ground<'_> {
     }
 
     /// Remembers the workloads that are complete and run no pod any more.
-    pub(in crate::trial) async fn note_finished(&self) -> Result<(), Failure> {
+    pub(in crate::trial) async fn note_finished(&mut self) -> Result<(), Failure> {
         let mut found = Vec::new();
         for workload in self.workloads.iter().filter(|w| matches!(w.kind.as_str(), "Job" | "Pod")) {
             if workload.kind == "Job" || pods_of(self.s, workload).await?.is_empty() {
                 found.push(workload.clone());
             }
         }
-        *self.finished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = found;
+        self.finished = found;
         Ok(())
     }
 

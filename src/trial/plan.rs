@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::ground::{CALL, START};
+use serde_json::Value;
+
+use super::ground::{CALL, START, turn};
 use super::steps::{drain, node_loss::SLOW_START};
 use super::{Trial, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
 use crate::judge::trial::facts::Workload;
+use crate::manifest::Manifest;
 
 impl Trial {
     /// Describes the trial on a topology: objects, claims, and the time of each step with its arithmetic.
@@ -45,7 +48,7 @@ impl Trial {
         text.push('\n');
         let mut all = Duration::ZERO;
         for claim in self.claims() {
-            let budget = self.budget(claim.id, topology, &own);
+            let budget = budget(claim.id, topology, &manifest);
             all += budget;
             let shown = if budget.is_zero() {
                 String::new()
@@ -61,28 +64,68 @@ impl Trial {
         let _ = writeln!(text, "\nat most {} in all, not counting images and cluster", duration::budget(all));
         text
     }
+}
 
-    /// Returns the time that the step of a claim may take. Claims that share a step count once.
-    fn budget(&self, claim: &str, topology: &Topology, own: &[Workload]) -> Duration {
-        let timing = topology.timing();
-        let count = |kinds: &[&str]| {
-            let of = own.iter().filter(|w| kinds.contains(&w.kind.as_str())).count();
-            u32::try_from(of).unwrap_or(u32::MAX)
+/// Returns the time that the step of a claim may take. Claims that share a step count once.
+fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
+    let timing = topology.timing();
+    let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
+    let own = workloads::declared(manifest);
+    // For each workload of these kinds the waits of the step, as the story computes them from its pods.
+    let each = |kinds: &[&str]| {
+        let of = own.iter().filter(|w| kinds.contains(&w.kind.as_str()));
+        let time = |w: &Workload| {
+            let (count, turn) = pods(manifest, w, workers);
+            START + count * turn
         };
-        match claim {
-            "ready" => START + CALL,
-            "rollout" => count(&["Deployment", "StatefulSet", "DaemonSet"]) * START,
-            "pod-loss" => count(&["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]) * START,
-            "node-loss" => timing.node_loss().total + SLOW_START + CALL,
-            "return" => timing.node_return().total + START + CALL,
-            "drain" => u32::try_from(topology.workers()).unwrap_or(u32::MAX) * (drain::BUDGET + START),
-            "clean" => START + CALL,
-            _ => Duration::ZERO,
+        of.map(time).sum::<Duration>()
+    };
+    match claim {
+        "ready" => START + CALL,
+        "rollout" => each(&["Deployment", "StatefulSet", "DaemonSet"]),
+        // The pod ends, then the workload is complete.
+        "pod-loss" => 2 * each(&["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]),
+        "node-loss" => timing.node_loss().total + SLOW_START + CALL,
+        "return" => timing.node_return().total + START + CALL,
+        "drain" => {
+            let slowest = own.iter().map(|w| pods(manifest, w, workers).1).max().unwrap_or_default();
+            workers * (drain::BUDGET + slowest + START)
         }
+        "clean" => START + CALL,
+        _ => Duration::ZERO,
     }
+}
+
+/// Returns how many pods a workload declares, and the time for one to end and to be replaced.
+fn pods(manifest: &Manifest, workload: &Workload, workers: u32) -> (u32, Duration) {
+    let body = manifest.object(&workload.kind, &workload.name).map(|object| &object.body);
+    let number = |pointer: &str| body.and_then(|body| body.pointer(pointer)).and_then(Value::as_i64);
+    let count = match workload.kind.as_str() {
+        "DaemonSet" => workers,
+        _ => number("/spec/replicas").and_then(|n| n.try_into().ok()).unwrap_or(1),
+    };
+    let grace = number("/spec/template/spec/terminationGracePeriodSeconds");
+    (count, turn(grace.or_else(|| number("/spec/terminationGracePeriodSeconds"))))
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::THREE;
+
+    #[test]
+    fn a_long_grace_period_is_in_the_time_of_each_step_that_waits_for_it() {
+        let text = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {replicas: 2, \
+                    template: {spec: {terminationGracePeriodSeconds: 300}}}}";
+        let (manifest, topology) = (Manifest::read("m.yaml", text).unwrap(), THREE.read().unwrap());
+        let of = |claim: &str| budget(claim, &topology, &manifest);
+        let (once, twice) = (turn(Some(300)), 2 * turn(Some(300)));
+        assert_eq!([of("rollout"), of("pod-loss")], [START + twice, 2 * (START + twice)]);
+        assert_eq!(of("drain"), 2 * (drain::BUDGET + once + START));
+    }
 }

@@ -33,8 +33,9 @@ pub(super) async fn story(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
     let manifest = s.scoped(trial.manifest())?;
     let kinds = [ApiResource::erase::<DaemonSet>(&()), ApiResource::erase::<Job>(&())];
     let recorder = Recorder::of_kinds(&s.client, &s.namespace, &kinds, &s.log).await?;
-    let finished = std::sync::Mutex::default();
-    let ground = Ground { workloads: workloads::declared(&manifest), s, trial, manifest, recorder, finished };
+    let finished = Vec::new();
+    let mut ground =
+        Ground { workloads: workloads::declared(&manifest), s, trial, manifest, recorder, finished };
     s.observe(&WORKLOADS, &ground.workloads);
     for place in &trial.left_out {
         s.note(format!("{place} is not applied: it is a hook of Helm that an installation does not run"));

@@ -19,7 +19,7 @@ pub fn check_complete(
     let span = evidence.mark(mark)?.mono_us as f64 / 1e6;
     let checks = at_mark(evidence, mark, |state| match state.object(workload) {
         Some(object) => checks(state, workload, &object),
-        None if is_over(evidence, workload) => {
+        None if had_ended(evidence, workload) => {
             vec![(true.into(), format!("{} had ended before it was deleted", workload.title()))]
         }
         None if workload.kind == "Pod" => {
@@ -33,7 +33,7 @@ pub fn check_complete(
 }
 
 /// Whether a Job was complete, or a bare pod had succeeded, in a recorded state: a Job may have a time to live.
-fn is_over(evidence: &Evidence<'_>, workload: &Workload) -> bool {
+fn had_ended(evidence: &Evidence<'_>, workload: &Workload) -> bool {
     let states =
         evidence.changes(&workload.kind).into_iter().filter_map(|(_, _, state)| Object::new(state).ok());
     let mut own = states.filter(|o| {

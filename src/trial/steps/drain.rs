@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
-use super::super::ground::{CALL, Ground, START, time_for};
+use super::super::ground::{CALL, Ground, START, turn};
 use super::super::pods::pods_of;
 use crate::chain::chain;
 use crate::judge::trial::facts::{DRAINS, Drain};
@@ -57,7 +57,7 @@ async fn slowest(ground: &Ground<'_>) -> Result<Duration, Failure> {
     let mut longest = Duration::ZERO;
     for workload in &ground.workloads {
         for pod in pods_of(ground.s, workload).await? {
-            longest = longest.max(time_for(&[pod]).saturating_sub(START));
+            longest = longest.max(turn(pod.spec.and_then(|spec| spec.termination_grace_period_seconds)));
         }
     }
     Ok(longest)
