@@ -27,16 +27,51 @@ use crate::wait::{self, WaitError, namespaces};
 /// objects of an unavailable API server; [`ManifestError::Each`] for several of these errors: all other objects are
 /// deleted. [`ManifestError::Left`], which names what blocks the object, and [`ManifestError::Api`] end the deletion.
 pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) -> Result<(), ManifestError> {
-    let served = Served::ask(client, manifest, deadline).await?;
-    let mut failures = Failures::default();
     let (definitions, others): (Vec<&Object>, Vec<&Object>) =
         manifest.objects().iter().rev().partition(|object| is_definition(object));
-    for object in others.into_iter().chain(definitions) {
+    let objects = others.into_iter().chain(definitions);
+    each(client, manifest, objects, Contents::Spare, deadline).await
+}
+
+/// As [`delete`], for a manifest of [`Manifest::keep_names`]: in the reverse order of the manifest, which is the order of
+/// dependencies, and with everything that namespaces and definitions of the manifest hold. Nothing in them is older than
+/// the manifest.
+///
+/// # Errors
+/// As [`delete`], without [`ManifestError::Holds`].
+pub async fn delete_with_contents(
+    client: &Client,
+    manifest: &Manifest,
+    deadline: Deadline,
+) -> Result<(), ManifestError> {
+    // Namespaces come after the definitions: the namespace controller needs every kind that a namespace holds.
+    each(client, manifest, manifest.objects().iter().rev(), Contents::Delete, deadline).await
+}
+
+/// What becomes of objects in a namespace or of a definition that seatrial did not create.
+#[derive(Clone, Copy, PartialEq)]
+enum Contents {
+    /// They stay, and so does what holds them.
+    Spare,
+    /// They are deleted with what holds them.
+    Delete,
+}
+
+async fn each<'o>(
+    client: &Client,
+    manifest: &Manifest,
+    objects: impl Iterator<Item = &'o Object>,
+    contents: Contents,
+    deadline: Deadline,
+) -> Result<(), ManifestError> {
+    let served = Served::ask(client, manifest, deadline).await?;
+    let mut failures = Failures::default();
+    for object in objects {
         match served.api_of_any_version(&client.unary, object) {
             Ok(Some(api)) => {
                 let holder = Holder { client, served: &served, object, manifest, deadline };
                 let Some(watched) = served.api_of_any_version(&client.stream, object)? else { continue };
-                match one(object, &api, watched, &holder, deadline).await {
+                match one(&holder, contents, &api, watched).await {
                     Err(error @ (ManifestError::NotOurs { .. } | ManifestError::Holds { .. })) => {
                         failures.add(error);
                     }
@@ -52,30 +87,14 @@ pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) ->
 }
 
 async fn one(
-    object: &Object,
+    holder: &Holder<'_>,
+    contents: Contents,
     api: &Api<DynamicObject>,
     watched: Api<DynamicObject>,
-    holder: &Holder<'_>,
-    deadline: Deadline,
 ) -> Result<(), ManifestError> {
+    let Holder { object, deadline, .. } = *holder;
     let failed = |source| failed(object, "delete it", deadline, source);
-    let found = match object.generate_name() {
-        None => {
-            let name = segment(object.name());
-            tried(deadline, || api.get_opt(&name)).await.map_err(failed)?.into_iter().collect()
-        }
-        Some(prefix) => {
-            let all = ListParams::default();
-            let mut found = tried(deadline, || api.list(&all)).await.map_err(failed)?.items;
-            let test = object.body["metadata"]["labels"][NAMESPACE_LABEL].as_str();
-            found.retain(|o| {
-                let of_test = o.labels().get(NAMESPACE_LABEL).map(String::as_str) == test;
-                o.metadata.generate_name.as_deref() == Some(prefix) && of_test && is_ours(&o.metadata)
-            });
-            found
-        }
-    };
-    for found in found {
+    for found in found(object, api, deadline).await.map_err(failed)? {
         if !is_ours(&found.metadata) {
             return Err(ManifestError::NotOurs { what: object.place.to_string() });
         }
@@ -83,7 +102,7 @@ async fn one(
             mark_claims(holder.client, &found, deadline).await;
         }
         let (name, uid) = (found.name_any(), found.metadata.uid.unwrap_or_default());
-        let held = holder.others(&name).await?;
+        let held = if contents == Contents::Spare { holder.others(&name).await? } else { Vec::new() };
         if !held.is_empty() {
             return Err(ManifestError::Holds { place: Box::new(object.place.clone()), held });
         }
@@ -97,6 +116,26 @@ async fn one(
         })?;
     }
     Ok(())
+}
+
+/// The objects of the cluster that an object of a manifest means.
+async fn found(
+    object: &Object,
+    api: &Api<DynamicObject>,
+    deadline: Deadline,
+) -> Result<Vec<DynamicObject>, ApiError> {
+    let Some(prefix) = object.generate_name() else {
+        let name = segment(object.name());
+        return Ok(tried(deadline, || api.get_opt(&name)).await?.into_iter().collect());
+    };
+    let all = ListParams::default();
+    let mut found = tried(deadline, || api.list(&all)).await?.items;
+    let test = object.body["metadata"]["labels"][NAMESPACE_LABEL].as_str();
+    found.retain(|o| {
+        let of_test = o.labels().get(NAMESPACE_LABEL).map(String::as_str) == test;
+        o.metadata.generate_name.as_deref() == Some(prefix) && of_test && is_ours(&o.metadata)
+    });
+    Ok(found)
 }
 
 /// Asks the API to delete the object with this name and UID; returns false if it is already gone. Another object of

@@ -152,6 +152,12 @@ pub enum ManifestError {
         /// Kind and name, with the place in the manifest if there is one.
         what: String,
     },
+    /// An object of this kind and name exists before the manifest is applied.
+    #[error("{place}: it exists already, and belongs to somebody else")]
+    Exists {
+        /// The place.
+        place: Box<Place>,
+    },
     /// Deletion would also remove contained objects that seatrial did not create.
     #[error("{place}: it holds objects that seatrial did not create, so it stays: {}", some(.held))]
     Holds {
@@ -224,7 +230,9 @@ impl ManifestError {
 impl Hint for ManifestError {
     fn failure(&self) -> Option<FailureKind> {
         Some(match self.cause() {
-            Self::Conflict { .. } | Self::NotOurs { .. } | Self::Holds { .. } => FailureKind::Refused,
+            Self::Conflict { .. } | Self::NotOurs { .. } | Self::Exists { .. } | Self::Holds { .. } => {
+                FailureKind::Refused
+            }
             Self::Yaml { .. } | Self::Wrong { .. } | Self::Several { .. } => FailureKind::Input,
             Self::Away { .. } => FailureKind::Unavailable,
             // A refusal will not change on a second try. Another failure may, so its kind is reported.
@@ -258,6 +266,10 @@ impl Hint for ManifestError {
             Self::UnknownKind { kind, .. } => {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }
+            Self::Exists { place } => Some(format!(
+                "delete {} {} from the cluster if nobody needs it, leave it out of the manifests, or use a new cluster",
+                place.kind, place.name
+            )),
             Self::Holds { .. } => Some(
                 "move those objects, or delete them if nobody needs them, and delete the manifest again"
                     .into(),

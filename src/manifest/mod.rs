@@ -7,9 +7,13 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use crate::client::Client;
+use crate::deadline::Deadline;
+
 mod apply;
 mod check;
 mod delete;
+mod elsewhere;
 mod error;
 mod faults;
 mod folder_users;
@@ -18,17 +22,18 @@ mod host_folder;
 mod images;
 mod kinds;
 mod namespace;
+mod order;
 mod read;
 mod scope;
 mod yaml;
 
 pub use apply::{Applied, apply, force_apply};
-pub use delete::{delete, delete_exact};
+pub use delete::{delete, delete_exact, delete_with_contents};
 pub use error::{ManifestError, OwnedField};
 pub use host_folder::{HostFolder, HostFolderError, Leftover};
 pub use images::ImageElsewhere;
 pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
-pub use scope::{ForeignReference, NAMESPACE_LABEL, Renamed, Scoped};
+pub use scope::{ForeignReference, Kept, NAMESPACE_LABEL, Renamed, Scoped};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";
@@ -158,6 +163,26 @@ impl Manifest {
     ) -> Result<Scoped, ManifestError> {
         scope::scope_to_namespace(&mut self.objects, namespace, suffix, labels)
     }
+
+    /// Keeps all names and namespaces as they are, for a test that has the cluster to itself. Objects without a namespace
+    /// go into `namespace`; references that mean one of them follow, as in [`Manifest::scope_to_namespace`]. Namespaces
+    /// that the manifest names, that it does not declare, and that the cluster lacks are added to it. The objects are put
+    /// into the order of their dependencies. Objects outside `namespace` get `labels` and [`NAMESPACE_LABEL`]: after a kill,
+    /// [`TestNamespace::delete`] finds them.
+    ///
+    /// # Errors
+    /// [`ManifestError::Wrong`] for a kind that describes the machines or is a request, such as Node.
+    /// [`ManifestError::Exists`] for an object outside the new namespaces that exists already; [`ManifestError::Each`] for
+    /// several. [`ManifestError::Discovery`] and [`ManifestError::Api`] if the API cannot be asked. Nothing was changed then.
+    pub async fn keep_names(
+        self,
+        client: &Client,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+        deadline: Deadline,
+    ) -> Result<Kept, ManifestError> {
+        scope::keep_names(client, self, namespace, labels, deadline).await
+    }
 }
 
 impl Object {
@@ -209,6 +234,12 @@ impl fmt::Display for Place {
             (kind, name) => write!(f, ", {kind} {name}"),
         }
     }
+}
+
+/// Whether a kind of this `apiVersion` is one of Kubernetes' own. All others are custom resources, or kinds of aggregated
+/// API servers.
+pub(crate) fn is_own_kind(api_version: &str) -> bool {
+    kinds::is_own(api_version)
 }
 
 /// Whether seatrial created an object: the field managers include seatrial's. A label proves nothing, because anybody

@@ -101,14 +101,17 @@ impl TestNamespace {
         Err(ManifestError::Namespace { namespace: name, doing: "create", waited: deadline.waited(), source })
     }
 
-    /// Deletes the namespace with all its objects, and the volumes and storage classes with its label. Waits until all
-    /// are gone.
+    /// Deletes the objects of the test in other namespaces and without one, then the namespace with all its objects, then
+    /// the volumes and storage classes with its label. Waits until all are gone.
     ///
     /// # Errors
     /// [`ManifestError::NamespaceWait`] with the objects that block it, with their finalizers, and what the namespace
     /// controller reports as remaining. [`ManifestError::NotOurs`] for a volume or a storage class that has the label
     /// but that seatrial did not apply: it stays.
     pub async fn delete(self, client: &Client, deadline: Deadline) -> Result<(), ManifestError> {
+        // First, while operators in the namespace run. If an object elsewhere stays, the namespace stays too: its label
+        // is how the next lease finds the rest.
+        self.sweep_elsewhere(client, deadline).await?;
         let api = Api::<Namespace>::all(client.unary.clone());
         let params = exactly(&self.uid, DeleteParams::default());
         match tried(deadline, || api.delete(&self.name, &params)).await {

@@ -44,6 +44,8 @@ pub struct Applied {
     /// Fields that were sent and that the API did not keep, such as those of a disabled feature gate. seatrial does
     /// not own them.
     pub left_out: Vec<String>,
+    /// Whether seatrial created it, and deletes it with the manifest. Otherwise somebody else's object was changed.
+    pub ours: bool,
     /// The API chose the name from `generateName`: the object was created, and another apply creates another object.
     pub generated: bool,
 }
@@ -170,7 +172,7 @@ async fn one(
         owned => ManifestError::Conflict { place: Box::new(object.place.clone()), owned },
     })?;
     let left_out = left_out::fields(&object.body, &given, manager, "Apply");
-    Ok(Applied { left_out, ..Applied::from(given) })
+    Ok(Applied { left_out, ours: manager == FIELD_MANAGER, ..Applied::from(given) })
 }
 
 /// Creates an object whose name the API chooses. A request whose answer was lost is not repeated, because it may have
@@ -218,6 +220,7 @@ impl From<DynamicObject> for Applied {
             generation: object.metadata.generation.unwrap_or(0),
             object: serde_json::to_value(&object).unwrap_or_default(),
             left_out: Vec::new(),
+            ours: true,
             generated: false,
         }
     }

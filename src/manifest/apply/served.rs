@@ -78,6 +78,12 @@ impl Served {
         found.map(|(resource, can)| scoped(client, object, &resource, &can.scope)).transpose()
     }
 
+    /// The scope of an object's kind; none if the cluster does not serve the kind.
+    pub(in crate::manifest) fn scope(&self, object: &Object) -> Option<Scope> {
+        let types = TypeMeta { api_version: object.api_version().into(), kind: object.kind().into() };
+        self.discovery.resolve_typemeta(&types).map(|(_, capabilities)| capabilities.scope)
+    }
+
     /// Every namespaced kind that can be listed, in its most stable version.
     pub(in crate::manifest) fn of_namespaces(&self) -> impl Iterator<Item = ApiResource> {
         of_namespaces(&self.discovery)

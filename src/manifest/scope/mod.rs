@@ -10,9 +10,12 @@ use super::{ManifestError, Object, Place};
 use names::{Names, is_renamed};
 
 mod fields;
+mod keep;
 mod names;
 mod references;
 
+pub use keep::Kept;
+pub(super) use keep::keep_names;
 pub use references::ForeignReference;
 
 /// Label of cluster-scoped objects with the namespace of their test: they are deleted with that namespace.

@@ -103,11 +103,14 @@ const TERMS: [&str; 4] = [
     "podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm",
 ];
 
-/// Changes the references that mean an object of the manifest; returns the others.
+/// Changes the references that mean an object of the manifest in `namespace`; returns the others. A reference to one of
+/// the manifest's other namespaces stays, and is not returned.
 pub(super) fn follow(objects: &mut [Object], namespace: &str) -> Vec<ForeignReference> {
     let of = |o: &Object| [group(o.api_version()), o.kind(), o.name()].map(str::to_owned);
-    let own = objects.iter().map(of).collect();
-    let mut walk = Walk { own, namespace, place: None, found: Vec::new() };
+    let elsewhere = |o: &&Object| o.namespace().is_some_and(|other| other != namespace);
+    let others = objects.iter().filter(elsewhere).filter_map(Object::namespace).map(str::to_owned).collect();
+    let own = objects.iter().filter(|o| !elsewhere(o)).map(of).collect();
+    let mut walk = Walk { own, others, namespace, place: None, found: Vec::new() };
     for object in objects {
         walk.place = Some(object.place.clone());
         walk.object(object);
@@ -116,8 +119,10 @@ pub(super) fn follow(objects: &mut [Object], namespace: &str) -> Vec<ForeignRefe
 }
 
 struct Walk<'n> {
-    /// Group, kind and name of every object of the manifest.
+    /// Group, kind and name of every object of the manifest that is not in another namespace.
     own: BTreeSet<[String; 3]>,
+    /// The other namespaces of the manifest's objects.
+    others: BTreeSet<String>,
     namespace: &'n str,
     place: Option<Place>,
     found: Vec<ForeignReference>,
@@ -250,7 +255,7 @@ impl Walk<'_> {
                 let name =
                     subject["name"].as_str().and_then(|name| name.strip_prefix("system:serviceaccount:"));
                 let Some((namespace, account)) = name.and_then(|name| name.split_once(':')) else { return };
-                if self.is_own(Some(("", "ServiceAccount")), account) {
+                if self.is_own(Some(("", "ServiceAccount")), (namespace, account)) {
                     subject["name"] = format!("system:serviceaccount:{}:{account}", self.namespace).into();
                 } else {
                     let namespace = namespace.to_owned();
@@ -274,7 +279,7 @@ impl Walk<'_> {
     fn named_by(&mut self, field: &str, kind: Option<(&str, &str)>, of: &mut Value, keys: Keys<'_>) {
         let Keys { name, namespace } = keys;
         let Some(there) = of[namespace].as_str().filter(|there| !there.is_empty()) else { return };
-        if self.is_own(kind, of[name].as_str().unwrap_or_default()) {
+        if self.is_own(kind, (there, of[name].as_str().unwrap_or_default())) {
             of[namespace] = self.namespace.into();
         } else {
             let there = there.to_owned();
@@ -329,7 +334,7 @@ impl Walk<'_> {
         let mut foreign = Vec::new();
         let after = ADDRESS.replace_all(before, |found: &Captures<'_>| {
             let (name, there) = (&found["name"], &found["namespace"]);
-            if self.is_own(Some(("", "Service")), name) {
+            if self.is_own(Some(("", "Service")), (there, name)) {
                 return format!("{name}.{}{}", self.namespace, &found["end"]);
             }
             // Every pod uses the API server's address.
@@ -345,14 +350,17 @@ impl Walk<'_> {
         foreign.iter().for_each(|there| self.foreign(field, Some(there)));
     }
 
-    fn is_own(&self, kind: Option<(&str, &str)>, name: &str) -> bool {
+    /// Whether a reference to a namespace and a name means an object of the manifest in the test's namespace.
+    fn is_own(&self, kind: Option<(&str, &str)>, (there, name): (&str, &str)) -> bool {
         let is = |(group, kind): (&str, &str), own: &[String; 3]| own[0] == group && own[1] == kind;
-        self.own.iter().any(|own| own[2] == name && kind.is_none_or(|kind| is(kind, own)))
+        let is_known = self.own.iter().any(|own| own[2] == name && kind.is_none_or(|kind| is(kind, own)));
+        is_known && !self.others.contains(there)
     }
 
     fn foreign(&mut self, field: &str, namespace: Option<&str>) {
         let (Some(place), Some(namespace)) = (&self.place, namespace) else { return };
-        if namespace != self.namespace && !namespace.is_empty() {
+        let is_known = namespace == self.namespace || self.others.contains(namespace);
+        if !is_known && !namespace.is_empty() {
             let (place, field, namespace) = (place.clone(), field.to_owned(), namespace.to_owned());
             self.found.push(ForeignReference { place, field, namespace });
         }

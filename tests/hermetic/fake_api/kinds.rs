@@ -16,7 +16,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, nam
     Kind { group, version: "v1", kind, plural, namespaced }
 }
 
-static KINDS: [Kind; 23] = [
+static KINDS: [Kind; 30] = [
     kind("", "Namespace", "namespaces", false),
     kind("", "Node", "nodes", false),
     kind("", "PersistentVolume", "persistentvolumes", false),
@@ -40,6 +40,19 @@ static KINDS: [Kind; 23] = [
     kind("events.k8s.io", "Event", "events", true),
     kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),
     kind("storage.k8s.io", "StorageClass", "storageclasses", false),
+    kind("rbac.authorization.k8s.io", "ClusterRole", "clusterroles", false),
+    kind("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings", false),
+    kind("rbac.authorization.k8s.io", "Role", "roles", true),
+    kind("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", true),
+    kind("scheduling.k8s.io", "PriorityClass", "priorityclasses", false),
+    kind(
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+        false,
+    ),
+    // A custom resource.
+    kind("widgets.test", "Widget", "widgets", true),
 ];
 
 pub(super) fn by_kind(name: &str) -> &'static Kind {

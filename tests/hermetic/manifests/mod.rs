@@ -12,6 +12,7 @@ mod applying;
 mod budgets;
 mod images;
 mod json;
+mod kept;
 mod mutations;
 mod places;
 mod reading;

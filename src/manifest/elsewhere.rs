@@ -1,0 +1,154 @@
+//! Objects of a test outside its namespace: cluster-scoped objects, and objects in other namespaces. A label names the
+//! test's namespace, and a label of that namespace says that such objects may exist.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::discovery::Scope;
+use kube::discovery::{ApiGroup, verbs};
+use serde_json::json;
+
+use super::apply::{discover, tried};
+use super::delete::{delete_exact, gone};
+use super::kinds::is_own;
+use super::{FIELD_MANAGER, ManifestError, NAMESPACE_LABEL, TestNamespace, is_ours};
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+
+/// The label of a test's namespace that has objects elsewhere.
+pub(super) const ELSEWHERE_LABEL: &str = "dev.seatrial.elsewhere";
+/// Number of kinds that are listed at the same time.
+const AT_ONCE: usize = 8;
+
+impl TestNamespace {
+    /// Records that objects of the test may be outside the namespace, before the first of them is applied:
+    /// [`TestNamespace::delete`] then deletes them first.
+    ///
+    /// # Errors
+    /// [`ManifestError::Namespace`].
+    pub async fn mark_elsewhere(
+        client: &Client,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<(), ManifestError> {
+        let api = Api::<Namespace>::all(client.unary.clone());
+        let patch = Patch::Merge(json!({"metadata": {"labels": {ELSEWHERE_LABEL: "true"}}}));
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let patched = tried(deadline, || api.patch_metadata(name, &params, &patch)).await;
+        patched.map(drop).map_err(|source| failed(name, "label", deadline, source))
+    }
+
+    /// Deletes the objects of the test outside its namespace, in the reverse order of their dependencies, and waits until
+    /// they are gone. Volumes and storage classes stay: claims in the namespace may need them.
+    pub(super) async fn sweep_elsewhere(
+        &self,
+        client: &Client,
+        deadline: Deadline,
+    ) -> Result<(), ManifestError> {
+        if !self.has_elsewhere(client, deadline).await? {
+            return Ok(());
+        }
+        let mut found = self.found(client, deadline).await?;
+        found.sort_by_key(|(resource, ..)| turn(resource));
+        let turns = found.chunk_by(|(a, ..), (b, ..)| turn(a) == turn(b));
+        for together in turns {
+            let asked = together.iter().map(|object| self.one(client, object, deadline));
+            for done in futures::future::join_all(asked).await {
+                done?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_elsewhere(&self, client: &Client, deadline: Deadline) -> Result<bool, ManifestError> {
+        let api = Api::<Namespace>::all(client.unary.clone());
+        let found = tried(deadline, || api.get_metadata_opt(&self.name)).await;
+        let found = found.map_err(|source| failed(&self.name, "read", deadline, source))?;
+        Ok(found.is_some_and(|namespace| namespace.labels().contains_key(ELSEWHERE_LABEL)))
+    }
+
+    /// Returns the objects with the namespace's label that seatrial created, each with its kind, namespace, name and UID.
+    async fn found(&self, client: &Client, deadline: Deadline) -> Result<Vec<Found>, ManifestError> {
+        let discovery = discover(client, deadline).await?;
+        let kinds = discovery.groups().flat_map(ApiGroup::resources_by_stability);
+        let can = |(_, can): &(ApiResource, kube::discovery::ApiCapabilities)| {
+            can.supports_operation(verbs::LIST) && can.supports_operation(verbs::DELETE)
+        };
+        let kinds: Vec<_> = kinds.filter(can).filter(|(resource, _)| !stays(resource)).collect();
+        let ours = ListParams::default().labels(&format!("{NAMESPACE_LABEL}={}", self.name));
+        let listed = kinds.into_iter().map(|(resource, can)| {
+            let (client, ours) = (client.unary.clone(), ours.clone());
+            async move {
+                let api = Api::<DynamicObject>::all_with(client, &resource);
+                match tried(deadline, || api.list_metadata(&ours)).await {
+                    Ok(list) => Ok((resource, can.scope, list.items)),
+                    // The feature of this kind is off, or the kind was removed meanwhile.
+                    Err(error) if matches!(error.code(), Some(404 | 405)) => {
+                        Ok((resource, can.scope, Vec::new()))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        });
+        let listed: Result<Vec<_>, ApiError> = stream::iter(listed).buffered(AT_ONCE).try_collect().await;
+        let listed = listed.map_err(|source| failed(&self.name, "list the objects of", deadline, source))?;
+        let mut found = Vec::new();
+        for (resource, scope, items) in listed {
+            for meta in items.into_iter().map(|item| item.metadata).filter(is_ours) {
+                let namespace = meta.namespace.filter(|_| scope == Scope::Namespaced);
+                let (name, uid) = (meta.name.unwrap_or_default(), meta.uid.unwrap_or_default());
+                found.push((resource.clone(), namespace, name, uid));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn one(&self, client: &Client, found: &Found, deadline: Deadline) -> Result<(), ManifestError> {
+        let (resource, namespace, name, uid) = found;
+        let api = |client: &kube::Client| match namespace {
+            Some(namespace) => Api::<DynamicObject>::namespaced_with(client.clone(), namespace, resource),
+            None => Api::<DynamicObject>::all_with(client.clone(), resource),
+        };
+        let asked = delete_exact(&api(&client.unary), name, uid, DeleteParams::background(), deadline).await;
+        if !asked.map_err(|source| failed(&self.name, "delete the objects of", deadline, source))? {
+            return Ok(());
+        }
+        gone(api(&client.stream), name, uid, deadline).await.map_err(|source| ManifestError::NamespaceWait {
+            namespace: self.name.clone(),
+            doing: "delete the objects of",
+            held: vec![format!("{} {name}", resource.kind)],
+            source: Box::new(source),
+        })
+    }
+}
+
+/// A kind, a namespace, a name and a UID.
+type Found = (ApiResource, Option<String>, String, String);
+
+/// Returns when objects of a kind are deleted. Webhooks go first: their servers may be gone, and then they forbid every
+/// change. Custom resources go next, while their operators run. A namespace cannot go while an aggregated API server is
+/// away. What operators need to do their work goes last.
+fn turn(resource: &ApiResource) -> usize {
+    match (resource.group.as_str(), resource.kind.as_str()) {
+        ("admissionregistration.k8s.io", _) => 0,
+        ("apiextensions.k8s.io", _) => 3,
+        ("apiregistration.k8s.io", _) => 4,
+        ("", "Namespace") => 5,
+        ("rbac.authorization.k8s.io", _) => 6,
+        _ if is_own(&resource.api_version) => 2,
+        _ => 1,
+    }
+}
+
+/// Whether a kind is deleted after the namespace. Events need no deletion.
+fn stays(resource: &ApiResource) -> bool {
+    matches!(
+        (resource.group.as_str(), resource.kind.as_str()),
+        ("", "PersistentVolume" | "Event") | ("storage.k8s.io", "StorageClass") | ("events.k8s.io", "Event")
+    )
+}
+
+fn failed(namespace: &str, doing: &'static str, deadline: Deadline, source: ApiError) -> ManifestError {
+    ManifestError::Namespace { namespace: namespace.into(), doing, waited: deadline.waited(), source }
+}

@@ -1,0 +1,169 @@
+//! Manifests whose names stay as they are: what is placed, refused, labelled, and removed after a kill.
+
+use std::collections::BTreeMap;
+
+use seatrial::manifest::{self, Kept, Manifest, ManifestError, NAMESPACE_LABEL, TestNamespace};
+use serde_json::{Value, json};
+
+use super::{namespace, within};
+use crate::fake_api::FakeApi;
+
+const OPERATOR: &str = r#"
+{apiVersion: widgets.test/v1, kind: Widget, metadata: {name: w}}
+---
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: pv}, spec: {claimRef: {name: data}}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: leader, namespace: kube-system},
+ subjects: [{kind: ServiceAccount, name: op, namespace: default}, {kind: ServiceAccount, name: op, namespace: ops}]}
+---
+{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: hook, namespace: x},
+ webhooks: [{clientConfig: {service: {name: op, namespace: ops}}}]}
+---
+{apiVersion: v1, kind: Service, metadata: {name: op, namespace: ops}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: op, namespace: ops}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: op}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: op}}
+"#;
+
+async fn kept(fake: &FakeApi, own: &TestNamespace, text: &str) -> Result<Kept, ManifestError> {
+    let manifest = Manifest::read("m.yaml", text).unwrap();
+    let labels = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
+    manifest.keep_names(&fake.client().await, &own.name, &labels, within(10)).await
+}
+
+fn body<'k>(kept: &'k Kept, kind: &str, name: &str) -> &'k Value {
+    &kept.manifest.object(kind, name).unwrap_or_else(|| panic!("no {kind} {name}")).body
+}
+
+async fn with_system() -> FakeApi {
+    let fake = FakeApi::start().await;
+    fake.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}));
+    fake
+}
+
+#[tokio::test]
+async fn names_stay_and_only_objects_without_a_namespace_are_placed() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let kept = kept(&fake, &own, OPERATOR).await.unwrap();
+    let at = |kind: &str, name: &str| body(&kept, kind, name)["metadata"]["namespace"].clone();
+    assert_eq!(at("Widget", "w"), own.name);
+    assert_eq!(at("Service", "op"), "ops");
+    assert_eq!(at("RoleBinding", "leader"), "kube-system");
+    // A namespace of a cluster-scoped object means nothing.
+    assert_eq!(at("ValidatingWebhookConfiguration", "hook"), Value::Null);
+    assert_eq!(body(&kept, "PersistentVolume", "pv")["spec"]["claimRef"]["namespace"], own.name);
+    let subjects = &body(&kept, "RoleBinding", "leader")["subjects"];
+    // `default` means the account without a namespace; `ops` is a namespace of the manifest.
+    assert_eq!(subjects[0]["namespace"], own.name);
+    assert_eq!(subjects[1]["namespace"], "ops");
+    let hook = body(&kept, "ValidatingWebhookConfiguration", "hook");
+    assert_eq!(hook["webhooks"][0]["clientConfig"]["service"]["namespace"], "ops");
+    assert_eq!(kept.foreign, []);
+    assert_eq!(kept.created.iter().collect::<Vec<_>>(), ["ops"]);
+    assert_eq!(kept.existing.iter().collect::<Vec<_>>(), ["kube-system"]);
+    assert_eq!(kept.added.len(), 1);
+    let kinds: Vec<&str> = kept.manifest.objects().iter().map(|o| o.kind()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "Namespace",
+            "ServiceAccount",
+            "ServiceAccount",
+            "PersistentVolume",
+            "ClusterRole",
+            "RoleBinding",
+            "Service",
+            "ValidatingWebhookConfiguration",
+            "Widget"
+        ]
+    );
+    for object in kept.manifest.objects() {
+        let label = &object.body["metadata"]["labels"][NAMESPACE_LABEL];
+        let is_inside = object.namespace() == Some(own.name.as_str());
+        assert_eq!(*label == own.name, !is_inside, "{}", object.place);
+    }
+}
+
+#[tokio::test]
+async fn what_exists_is_refused_and_nothing_is_applied() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    fake.put(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "op"}}));
+    fake.put(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "leader", "namespace": "kube-system"}}));
+    let before = fake.requests().len();
+    let error = kept(&fake, &own, OPERATOR).await.unwrap_err();
+    assert!(matches!(&error, ManifestError::Each { failures } if failures.len() == 2), "{error}");
+    assert!(error.to_string().contains("ClusterRole op: it exists already"), "{error}");
+    assert!(fake.requests()[before..].iter().all(|r| r.starts_with("GET")), "nothing was changed");
+    // A namespace of the manifest that exists is somebody's, with everything in it.
+    let of_system = "{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}";
+    let error = kept(&fake, &own, of_system).await.unwrap_err();
+    assert!(matches!(error, ManifestError::Exists { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_cannot_be_brought() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let error =
+        kept(&fake, &own, "{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await.unwrap_err();
+    assert!(error.to_string().contains("a trial cannot bring a Node"), "{error}");
+}
+
+#[tokio::test]
+async fn everything_elsewhere_goes_after_a_kill() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let client = fake.client().await;
+    let kept = kept(&fake, &own, OPERATOR).await.unwrap();
+    TestNamespace::mark_elsewhere(&client, &own.name, within(10)).await.unwrap();
+    manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+    // Somebody else's objects with the same label, and without.
+    let theirs = json!({"name": "theirs", "labels": {NAMESPACE_LABEL: own.name}});
+    fake.put(
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": theirs}),
+    );
+    fake.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "kube-system"}}));
+
+    let left = TestNamespace::delete_left(&client, "dev.seatrial.run", within(20)).await.unwrap();
+    let stays: Vec<_> = left.iter().filter(|left| left.kept.is_some()).collect();
+    assert!(stays.is_empty(), "{stays:?}");
+    for (kind, of, name) in [
+        ("Namespace", "", own.name.as_str()),
+        ("Namespace", "", "ops"),
+        ("ClusterRole", "", "op"),
+        ("RoleBinding", "kube-system", "leader"),
+        ("ValidatingWebhookConfiguration", "", "hook"),
+        ("PersistentVolume", "", "pv"),
+    ] {
+        assert!(fake.get(kind, of, name).is_none(), "{kind} {name}");
+    }
+    assert!(fake.get("ClusterRole", "", "theirs").is_some());
+    assert!(fake.get("ConfigMap", "kube-system", "c").is_some());
+    assert!(fake.get("Namespace", "", "kube-system").is_some());
+    // Webhooks first, namespaces before the rights of their operators, the test's own namespace after all of them.
+    let order =
+        ["/validatingwebhookconfigurations/hook", "/namespaces/ops", "/clusterroles/op", own.name.as_str()];
+    let deleted: Vec<String> = fake.requests().into_iter().filter(|r| r.starts_with("DELETE")).collect();
+    let places =
+        order.map(|one| deleted.iter().position(|r| r.contains(one)).unwrap_or_else(|| panic!("{one}")));
+    assert!(places.is_sorted(), "{deleted:?}");
+}
+
+#[tokio::test]
+async fn a_namespace_without_objects_elsewhere_costs_no_search() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let before = fake.requests().len();
+    let name = own.name.clone();
+    own.delete(&fake.client().await, within(10)).await.unwrap();
+    assert!(fake.get("Namespace", "", &name).is_none());
+    let listed =
+        fake.requests()[before..].iter().any(|r| r.contains("/widgets") || r.contains("/clusterroles"));
+    assert!(!listed);
+}
