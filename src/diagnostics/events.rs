@@ -23,10 +23,13 @@ impl Collector for Events {
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
             // Events of nodes are in the namespace `default`.
-            let spaces: Vec<Option<&str>> = match scene.namespace {
-                Some(namespace) => vec![Some(namespace), Some("default")],
-                None => vec![None],
-            };
+            let mut spaces: Vec<Option<&str>> =
+                scene.namespaces.iter().map(|own| Some(own.as_str())).collect();
+            match spaces.is_empty() {
+                true => spaces.push(None),
+                false if !scene.is_in("default") => spaces.push(Some("default")),
+                false => {}
+            }
             let mut lines = Vec::new();
             for space in spaces {
                 let client = scene.client.unary.clone();

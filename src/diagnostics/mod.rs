@@ -52,12 +52,27 @@ pub struct Scene<'a> {
     pub cluster: &'a Cluster,
     /// Its API.
     pub client: &'a Client,
-    /// The namespace of the story; None means all namespaces.
-    pub namespace: Option<&'a str>,
+    /// The namespaces of the story, its own first; empty means all namespaces.
+    pub namespaces: &'a [String],
     /// The logs of the story's containers that were read while the containers lived, if they were.
     pub streams: Option<&'a LogStreams>,
     /// When all collectors must be done.
     pub deadline: Deadline,
+}
+
+impl Scene<'_> {
+    /// Whether a namespace is one of the story's.
+    fn is_in(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|own| own == namespace)
+    }
+
+    /// Returns the path of a namespace's files below a folder: the folder itself for the story's own namespace.
+    fn folder(&self, folder: &str, namespace: &str) -> String {
+        match self.namespaces.first().is_none_or(|own| own == namespace) {
+            true => folder.to_owned(),
+            false => format!("{folder}/{namespace}"),
+        }
+    }
 }
 
 /// Runs all of these collectors in parallel and collects into `to`. No text contains what `secrets` remembers.

@@ -63,8 +63,8 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
         return;
     }
     let ours = |entry: &FileEntry| {
-        let of = |namespace: &str| entry.path.starts_with(&format!("{namespace}_"));
-        let here = scene.namespace.is_none_or(of) || of(OWN);
+        // A namespace's name has no underscore.
+        let here = entry.path.split_once('_').is_some_and(|(of, _)| scene.is_in(of) || of == OWN);
         here && entry.path.ends_with(".log")
     };
     copy(node, PODS, ours, &format!("{base}/pods"), folder).await;

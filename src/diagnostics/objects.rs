@@ -50,15 +50,22 @@ async fn of_kind(
     folder: &Folder,
 ) {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-    let client = scene.client.unary.clone();
-    let api: Api<DynamicObject> = match scene.namespace.filter(|_| namespaced) {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
-    };
-    let file = format!("objects/{plural}.json");
+    let client = &scene.client.unary;
+    if !namespaced || scene.namespaces.is_empty() {
+        let api = Api::all_with(client.clone(), &resource);
+        return listed(api, &format!("objects/{plural}.json"), folder).await;
+    }
+    for namespace in scene.namespaces {
+        let api = Api::namespaced_with(client.clone(), namespace, &resource);
+        let file = format!("{}/{plural}.json", scene.folder("objects", namespace));
+        listed(api, &file, folder).await;
+    }
+}
+
+async fn listed(api: Api<DynamicObject>, file: &str, folder: &Folder) {
     match api.list(&ListParams::default()).await {
         Ok(list) if list.items.is_empty() => {}
-        Ok(list) => folder.object(&file, serde_json::to_value(&list.items).unwrap_or_default()),
-        Err(error) => folder.missing(&file, &error.to_string()),
+        Ok(list) => folder.object(file, serde_json::to_value(&list.items).unwrap_or_default()),
+        Err(error) => folder.missing(file, &error.to_string()),
     }
 }

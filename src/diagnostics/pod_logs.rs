@@ -36,22 +36,22 @@ impl Collector for PodLogs {
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
             // The story's logs come first: if the space is not enough for all, these are kept.
-            let given = match scene.namespace {
-                Some(namespace) => {
-                    // A silent API server must not cost the logs that were already read.
-                    let half = scene.deadline.at_most(scene.deadline.remaining() / 2);
-                    let given = half.bound(of_namespace(namespace, "logs", scene, folder)).await;
-                    given.unwrap_or_else(|late| {
-                        folder.missing("logs", &late.to_string());
-                        BTreeSet::new()
-                    })
+            // A silent API server must not cost the logs that were already read.
+            let half = scene.deadline.at_most(scene.deadline.remaining() / 2);
+            let mut given = BTreeSet::new();
+            for namespace in scene.namespaces {
+                let to = scene.folder("logs", namespace);
+                match half.bound(of_namespace(namespace, &to, scene, folder)).await {
+                    Ok(of_namespace) => given.extend(of_namespace),
+                    Err(late) => folder.missing(&to, &late.to_string()),
                 }
-                None => BTreeSet::new(),
-            };
+            }
             if let Some(streams) = scene.streams {
                 streams.collect(&given, folder);
             }
-            of_namespace(OWN, "logs/kube-system", scene, folder).await;
+            if scene.namespaces.is_empty() || !scene.is_in(OWN) {
+                of_namespace(OWN, "logs/kube-system", scene, folder).await;
+            }
         }
         .boxed()
     }

@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams};
 
 use super::{Collector, Folder, Scene};
 
-/// Collects `pods.txt` with every pod of the cluster, and `pods/<name>.json` with those of the namespace.
+/// Collects `pods.txt` with every pod of the cluster, and `pods/<name>.json` with those of the story's namespace, `pods/<namespace>/<name>.json` with those of its other namespaces.
 #[derive(Debug)]
 pub struct Pods;
 
@@ -31,10 +31,12 @@ impl Collector for Pods {
             let mut lines: Vec<String> = pods.iter().map(line).collect();
             lines.sort();
             folder.text("pods.txt", &lines.concat());
-            let ours = |pod: &&Pod| scene.namespace.is_none_or(|n| pod.namespace().as_deref() == Some(n));
-            for pod in pods.iter().filter(ours) {
-                let value = serde_json::to_value(pod).unwrap_or_default();
-                folder.object(&format!("pods/{}.json", pod.name_any()), value);
+            for pod in &pods {
+                let namespace = pod.namespace().unwrap_or_default();
+                if scene.is_in(&namespace) {
+                    let file = format!("{}/{}.json", scene.folder("pods", &namespace), pod.name_any());
+                    folder.object(&file, serde_json::to_value(pod).unwrap_or_default());
+                }
             }
         }
         .boxed()

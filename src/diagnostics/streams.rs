@@ -51,7 +51,7 @@ pub(super) struct Instance {
 #[derive(Debug)]
 pub struct LogStreams {
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 #[derive(Debug)]
@@ -74,8 +74,7 @@ struct State {
 }
 
 impl LogStreams {
-    /// Starts to follow the pods of these namespaces, which must not be followed yet. Keeps the logs below `to` until
-    /// [`LogStreams::stop`].
+    /// Starts to follow the pods of these namespaces. Keeps the logs below `to` until [`LogStreams::stop`].
     pub fn start(client: &Client, namespaces: &[&str], secrets: &Secrets, to: &Path) -> Self {
         let shared = Arc::new(Shared {
             client: client.clone(),
@@ -87,11 +86,15 @@ impl LogStreams {
         if let Err(error) = private_dir(to) {
             shared.note(format!("{}: {error}", to.display()));
         }
-        let mut tasks = JoinSet::new();
-        for namespace in namespaces {
-            tasks.spawn(watch(Arc::clone(&shared), (*namespace).to_owned()));
-        }
-        Self { shared, tasks }
+        let streams = Self { shared, tasks: Mutex::default() };
+        namespaces.iter().for_each(|namespace| streams.follow(namespace));
+        streams
+    }
+
+    /// Follows the pods of one more namespace, which must not be followed yet.
+    pub fn follow(&self, namespace: &str) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(watch(Arc::clone(&self.shared), namespace.to_owned()));
     }
 
     /// Adds the logs of instances that the API no longer provides (those not in `given`), and notes what is missing.
@@ -113,8 +116,9 @@ impl LogStreams {
     }
 
     /// Stops at once, and deletes the kept logs.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    pub async fn stop(self) {
+        let mut tasks = self.tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tasks.shutdown().await;
         self.shared.sinks.remove();
     }
 }

@@ -54,7 +54,7 @@ fn lacks(bundle: &Bundle, what: &str) -> bool {
 async fn collect(cluster: &Cluster, api: &FakeApi, to: &Path, time: Duration) -> Bundle {
     let client = api.client().await;
     let deadline = Deadline::after(time);
-    let scene = Scene { cluster, client: &client, namespace: Some("story"), streams: None, deadline };
+    let scene = Scene { cluster, client: &client, namespaces: &["story".into()], streams: None, deadline };
     diagnostics::collect(diagnostics::COLLECTORS, &scene, &secrets(), to).await
 }
 

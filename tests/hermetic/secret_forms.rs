@@ -404,7 +404,7 @@ async fn a_log_whose_beginning_is_left_out_is_named() -> anyhow::Result<()> {
     let (client, dir) = (api.client().await, tempfile::tempdir()?);
     let deadline = Deadline::after(Duration::from_secs(20));
     let scene =
-        Scene { cluster: &cluster, client: &client, namespace: Some("story"), streams: None, deadline };
+        Scene { cluster: &cluster, client: &client, namespaces: &["story".into()], streams: None, deadline };
     let bundle = diagnostics::collect(
         diagnostics::COLLECTORS,
         &scene,

@@ -438,7 +438,7 @@ async fn the_log_of_an_ephemeral_container_is_kept_or_named() -> anyhow::Result<
     let (client, dir) = (api.client().await, tempfile::tempdir()?);
     let deadline = Deadline::after(Duration::from_secs(20));
     let scene =
-        Scene { cluster: &cluster, client: &client, namespace: Some("story"), streams: None, deadline };
+        Scene { cluster: &cluster, client: &client, namespaces: &["story".into()], streams: None, deadline };
     let bundle = diagnostics::collect(
         diagnostics::COLLECTORS,
         &scene,

@@ -255,7 +255,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
     let scene = Scene {
         cluster: &cluster,
         client: &client,
-        namespace: Some("story"),
+        namespaces: &["story".into()],
         streams: Some(&streams),
         deadline,
     };

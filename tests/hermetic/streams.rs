@@ -84,7 +84,7 @@ impl Story {
         let scene = Scene {
             cluster: &cluster,
             client: &self.client,
-            namespace: Some("story"),
+            namespaces: &["story".into()],
             streams: Some(&self.streams),
             deadline,
         };
