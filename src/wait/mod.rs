@@ -18,6 +18,7 @@ pub(crate) mod around;
 #[cfg(feature = "internals")]
 pub mod around;
 pub mod claims;
+pub mod custom_resources;
 pub mod daemon_sets;
 pub mod deployments;
 pub mod endpoints;
