@@ -3,6 +3,7 @@
 //!
 //! The modules, from the top layer down:
 //!
+//! - [`testing`] runs trials as tests.
 //! - [`trial`] puts a user's own manifests on trial.
 //! - [`suite`] is the list of stories with the claims that they prove; [`run`] runs them, and [`report`] shows the
 //!   results from the event log alone.
@@ -29,6 +30,7 @@ pub use cli::main;
 pub mod catalogue;
 pub mod hint;
 pub mod prelude;
+pub mod testing;
 
 pub mod suite;
 pub mod trial;

@@ -6,4 +6,6 @@ pub use crate::fault::{KillNode, PauseNode, StopNode};
 pub use crate::judge::{Claim, Evidence, Fact, Finding, Missing};
 pub use crate::scenario::{Failure, Needs, Scenario, scenario};
 pub use crate::suite::Suite;
+pub use crate::testing::{Outcome, trial};
+pub use crate::trial::Stage;
 pub use crate::wait;

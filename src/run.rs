@@ -41,6 +41,8 @@ pub struct Run {
     /// The name of the cluster that every scenario runs on, used as is; `None` means a cluster for the scenario's
     /// needs and the images.
     pub cluster: Option<String>,
+    /// Whether a trial stops when a claim fails, and leaves everything as it is.
+    pub keep_on_failure: bool,
     /// The collectors of evidence for a story that did not pass: the built-in ones, and those that the program adds.
     pub collectors: Vec<&'static dyn Collector>,
 }
@@ -102,6 +104,7 @@ impl Run {
             budgets: None,
             topology: None,
             cluster: None,
+            keep_on_failure: false,
             collectors: COLLECTORS.to_vec(),
         })
     }

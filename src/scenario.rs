@@ -20,7 +20,7 @@ use crate::image::ImageSet;
 use crate::judge::fact::JsonOf;
 use crate::judge::upgrade::Budgets;
 use crate::judge::upgrade::facts::VERSIONS;
-use crate::judge::{self, Claim, Conclusion, Evidence, Fact};
+use crate::judge::{Claim, Conclusion, Fact};
 use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
 use crate::probe::Recorder;
 use crate::run::Run;
@@ -31,10 +31,14 @@ mod active_fault;
 mod control;
 mod error;
 mod folder;
+mod keep;
+mod kept;
 mod left;
+mod prove;
 
 pub use active_fault::ActiveFault;
 pub use error::ScenarioError;
+pub(crate) use keep::Stopped;
 
 /// Any error of a story. `?` converts every error of the library into it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -94,6 +98,8 @@ pub struct Scenario {
     pub budgets: Budgets,
     /// The clusters of the run, with its settings and its progress display.
     pub clusters: Clusters,
+    /// Whether the story stops when a claim fails, and everything stays as it is.
+    pub(crate) keep_on_failure: bool,
     logs: LogStreams,
     control: Option<control::Control>,
     suffix: String,
@@ -102,6 +108,8 @@ pub struct Scenario {
     judged: Mutex<BTreeMap<String, Conclusion>>,
     left: Mutex<Vec<String>>,
     folders: Mutex<Vec<folder::Claimed>>,
+    /// Namespaces of the story besides its own.
+    others: Mutex<Vec<String>>,
     began: Instant,
 }
 
@@ -289,10 +297,12 @@ async fn set_up(
             .clone()
             .unwrap_or_else(|| Budgets::of_control_planes(cluster.control_planes().count())),
         clusters: run.clusters.clone(),
+        keep_on_failure: run.keep_on_failure,
         deadline: Deadline::after(needs.budget),
         judged: Mutex::default(),
         left: Mutex::default(),
         folders: Mutex::default(),
+        others: Mutex::default(),
         began: Instant::now(),
         cluster,
         client: client.clone(),
@@ -359,12 +369,16 @@ async fn live(
         let scene = Scene {
             cluster: &scenario.cluster,
             client: &scenario.client,
-            namespace: Some(&scenario.namespace),
+            namespaces: &scenario.namespaces(),
             streams: Some(&scenario.logs),
             deadline: way_out.at_most(Duration::from_secs(60)),
         };
         diagnostics::collect(&run.collectors, &scene, &run.log.secrets(), &to).await;
         run.clusters.progress.say(&format!("evidence of {name} kept in {}", to.display()));
+    }
+    if run.keep_on_failure && matches!(story, Err(ScenarioError::Story { .. })) {
+        let kept = keep::keep(scenario, lease, run.cluster.is_some()).await;
+        return (story, kept.err().map(|error| chain(&*error)).into_iter().collect());
     }
     let (left, clean) = left::by_this_story(scenario, lease, namespace, way_out).await;
     (story.and(clean.map_err(|source| ScenarioError::Clean { name: name.into(), source })), left)
@@ -448,8 +462,7 @@ impl Scenario {
     /// # Errors
     /// Those of [`Manifest::scope_to_namespace`].
     pub fn scoped(&self, mut manifest: Manifest) -> Result<Manifest, Failure> {
-        // Learn the secrets before the API has the manifest: nothing that the API returns is recorded with a secret.
-        manifest.objects().iter().for_each(|object| self.clusters.settings.secrets.learn_from(&object.body));
+        self.learn_secrets(&manifest);
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
         let scoped = manifest.scope_to_namespace(&self.namespace, &self.suffix, &labels)?;
         scoped.defaults.iter().for_each(|class| {
@@ -471,64 +484,6 @@ impl Scenario {
         let applied = manifest::apply(&self.client, manifest, deadline).await?;
         applied.iter().flat_map(Applied::notes).for_each(|text| self.note(text));
         Ok(applied)
-    }
-
-    /// Judges a claim from the records so far: a built-in claim, or the story's own. The story continues whatever the
-    /// verdict is; the scenario fails at its end if a claim did not pass.
-    ///
-    /// A claim of the story's own with the id of a built-in claim is inconclusive: a program that judges the run
-    /// again would use the built-in claim.
-    pub async fn prove(&self, claim: &'static Claim) -> Conclusion {
-        self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
-        self.prove_as(claim, claim.id.to_owned()).await
-    }
-
-    /// Judges a claim for one subject alone, such as a workload: its id is then `<claim>/<subject>`. The caller has
-    /// waited until the recorder holds what the API shows.
-    pub(crate) async fn prove_for(&self, claim: &'static Claim, subject: &str) -> Conclusion {
-        self.prove_as(claim, format!("{}/{subject}", claim.id)).await
-    }
-
-    async fn prove_as(&self, claim: &'static Claim, id: String) -> Conclusion {
-        if judge::claim(claim.id).is_some_and(|known| !std::ptr::eq(known, claim)) {
-            self.note(format!(
-                "{} is the id of a built-in claim: give the story's own claim another id",
-                claim.id
-            ));
-            self.judged().insert(claim.id.into(), Conclusion::Inconclusive);
-            return Conclusion::Inconclusive;
-        }
-        let (log, judged_id) = (self.log.clone(), id.clone());
-        // Use a separate thread: writers and probes continue while the records are read.
-        let judged = tokio::task::spawn_blocking(move || {
-            let mut conclusion = Conclusion::Inconclusive;
-            let run = if claim.sees_run { log.records_of_run() } else { Vec::new() };
-            log.append_judged(|records| {
-                let finding = claim.judge(&Evidence::new(records, &judged_id).of_run(&run));
-                conclusion = finding.conclusion();
-                Event::ClaimJudged {
-                    claim: judged_id.clone(),
-                    title: Some(claim.title.into()),
-                    verdict: conclusion,
-                    evidence: finding.evidence(),
-                    details: finding.details(),
-                    took: finding.took,
-                    budget: finding.budget,
-                    reached: Some(true),
-                }
-            });
-            conclusion
-        });
-        let conclusion = match judged.await {
-            Ok(conclusion) => conclusion,
-            // Panic here as well: the story ends with the text of the judge's panic.
-            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
-        };
-        // If a claim is proved twice, the worse conclusion counts, as in the report.
-        let mut judged = self.judged();
-        let worst = judged.entry(id).or_insert(conclusion);
-        *worst = conclusion.max(*worst);
-        conclusion
     }
 
     /// Injects a fault: writes its intent to disk first, then records its proof in the log.
@@ -553,17 +508,6 @@ impl Scenario {
         self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
         // Clearing a fault needs no parameters.
         Ok(ActiveFault { scenario: self, fault: self.clusters.faults.named(fault.name())?, node, intent })
-    }
-
-    fn judged(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Conclusion>> {
-        self.judged.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn verdict(&self, name: &str) -> Result<(), ScenarioError> {
-        let judged = self.judged();
-        let bad = judged.iter().filter(|(_, c)| **c != Conclusion::Passed);
-        let claims: Vec<String> = bad.map(|(id, conclusion)| format!("{id} {conclusion}")).collect();
-        if claims.is_empty() { Ok(()) } else { Err(ScenarioError::Claims { name: name.into(), claims }) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Defines the arguments of the command line. Choices come from the catalogue: a new topology, suite, fault or report
 //! format, also one of another program, appears without a change here.
 
+mod trial;
+
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::report::Format;
 use crate::suite::Suite;
 
 use crate::cli::exit::Stop;
+
+pub use trial::{PlanArgs, Schema, SchemaArgs, TrialArgs, TrialInput};
 
 /// Proves how a Kubernetes cluster behaves when it matters.
 #[derive(Debug, Parser)]
@@ -51,6 +55,8 @@ pub enum Command {
     Judge(JudgeArgs),
     /// List every claim that can be proved
     Claims(ClaimsArgs),
+    /// Print the JSON Schema of a file that people write
+    Schema(SchemaArgs),
     /// Create or reuse a cluster, and keep it
     Up(UpArgs),
     /// Delete clusters
@@ -72,7 +78,7 @@ pub enum Command {
 }
 
 /// The images that run.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct ImageArgs {
     /// Image profile, auto, or a file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
     #[arg(long, value_parser = ProfileParser::new())]
@@ -86,32 +92,6 @@ pub struct ImageArgs {
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
-
-/// Arguments of `plan`.
-#[derive(Debug, clap::Args)]
-pub struct PlanArgs {
-    /// Manifests of a trial, as for `trial` [default: the suites]
-    #[arg(value_name = "PATH", conflicts_with = "suite")]
-    pub paths: Vec<String>,
-    /// Claims of the trial to prove, separated by commas [default: all]
-    #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
-    pub only: Vec<String>,
-    /// Claims of the trial to leave out, separated by commas
-    #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
-    pub skip: Vec<String>,
-    /// Image of the trial, as for `trial`
-    #[arg(long, value_name = "NAME | FROM=TO", requires = "paths")]
-    pub image: Vec<String>,
-    /// Suite to run; may be repeated [default: all except `upgrade`, `ha` and `upgraded`]
-    #[arg(long)]
-    pub suite: Vec<String>,
-    /// Topology to use instead of the one that each suite asks for
-    #[arg(long)]
-    pub topology: Option<String>,
-    /// The images that run.
-    #[command(flatten)]
-    pub images: ImageArgs,
-}
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -131,7 +111,7 @@ pub struct RunArgs {
 }
 
 /// The cluster of a run, and what becomes of it and of the reports.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct OnArgs {
     /// Topology to use instead of the one that each suite asks for
     #[arg(long)]
@@ -151,34 +131,6 @@ pub struct OnArgs {
     /// Folder that gets a copy of report.html, junit.xml and report.json
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-}
-
-/// Arguments of `trial`.
-#[derive(Debug, clap::Args)]
-pub struct TrialArgs {
-    /// What is on trial.
-    #[command(flatten)]
-    pub what: TrialInput,
-    /// Where it runs.
-    #[command(flatten)]
-    pub on: OnArgs,
-}
-
-/// The manifests of a trial, and its claims.
-#[derive(Debug, clap::Args)]
-pub struct TrialInput {
-    /// Manifests: files, folders, or - for standard input
-    #[arg(value_name = "PATH", required = true)]
-    pub paths: Vec<String>,
-    /// Claims to prove, separated by commas [default: all]
-    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
-    pub only: Vec<String>,
-    /// Claims to leave out, separated by commas
-    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
-    pub skip: Vec<String>,
-    /// Image of the container engine to load onto the nodes; FROM=TO also replaces FROM in the manifests
-    #[arg(long, value_name = "NAME | FROM=TO")]
-    pub image: Vec<String>,
 }
 
 /// Arguments of `report`.

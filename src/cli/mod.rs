@@ -22,6 +22,7 @@ mod reap;
 mod report;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod signals;
 mod trial;
@@ -89,9 +90,17 @@ async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Run(args) => return run::run(&settings, catalogue, &args.into(), signals).await,
         Command::Trial(args) => {
-            let trial = trial::read(&args.what)?;
-            let asked =
-                run::Asked { stories: run::Stories::Trial(Box::new(trial)), budget: None, on: &args.on };
+            let read = tokio::select! {
+                read = trial::read(catalogue, &args.what) => read?,
+                exit = signals.next() => return Ok(exit),
+            };
+            let on = read.on(&args.on);
+            let asked = run::Asked {
+                stories: run::Stories::Trial(Box::new(read.trial)),
+                budget: None,
+                keep_on_failure: args.keep_on_failure,
+                on: &on,
+            };
             return run::run(&settings, catalogue, &asked, signals).await;
         }
         Command::Fault(FaultArgs { command: FaultCommand::Hold(args) }) => {
@@ -113,7 +122,7 @@ async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
 async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Doctor(args) => doctor::doctor(settings, args).await,
-        Command::Plan(args) => plan::plan(settings, catalogue, args),
+        Command::Plan(args) => plan::plan(settings, catalogue, args).await,
         Command::Up(args) => up::up(settings, catalogue, args).await,
         Command::Down(args) => down::down(settings, catalogue, args).await,
         Command::List(args) => list::list(settings, catalogue, args).await,
@@ -125,6 +134,7 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
         Command::Report(args) => report::report(settings, catalogue, args).await,
         Command::Judge(args) => judge::judge(settings, catalogue, args),
         Command::Claims(args) => claims::claims(catalogue, args),
+        Command::Schema(args) => schema::schema(args),
         Command::Fault(args) => match &args.command {
             FaultCommand::List(args) => fault::list(settings, catalogue, args),
             FaultCommand::Clear(args) => fault_clear::clear(settings, catalogue, args).await,

@@ -1,23 +1,27 @@
 //! `seatrial plan`: shows what would run, with the arithmetic of its time budgets. Contacts no engine and no
 //! registry.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::catalogue::Catalogue;
 use crate::cluster::{Access, THREE};
 use crate::config::Settings;
 use crate::duration;
+use crate::hint::FailureKind;
 use crate::image::{self, Profile};
 use crate::suite::Suite;
+use crate::trial::file;
 
 use crate::cli::args::{PlanArgs, TrialInput, suites, topology};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Stop};
 use crate::cli::show;
 
 /// Shows the suites with their claims, their cluster, and the time budget for the loss of a node.
-pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
+pub async fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
     if !args.paths.is_empty() {
-        return trial(catalogue, args);
+        return trial(settings, catalogue, args).await;
     }
     let suites = suites(catalogue, &args.suite);
     let mut text = images(settings)?;
@@ -36,16 +40,29 @@ pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyh
     Ok(Exit::Passed)
 }
 
-fn trial(catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
+async fn trial(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
     let PlanArgs { paths, only, skip, image, .. } = args;
     let (paths, only, skip, image) = (paths.clone(), only.clone(), skip.clone(), image.clone());
-    let trial = super::trial::read(&TrialInput { paths, only, skip, image })?;
-    let shape = match &args.topology {
+    let read = super::trial::read(catalogue, &TrialInput { paths, only, skip, image }).await?;
+    if let Some(to) = &args.write {
+        write(to, &file::written(&read.trial, &read.sources, to))?;
+    }
+    let shape = match args.topology.as_ref().or(read.topology.as_ref()) {
         Some(name) => topology(catalogue, name)?,
         None => THREE.read()?,
     };
-    show::text(&trial.plan(&shape))?;
+    show::text(&read.trial.plan(&shape, &settings.profile))?;
     Ok(Exit::Passed)
+}
+
+/// Writes a new file. A file that exists holds somebody's work.
+fn write(to: &Path, text: &str) -> Result<(), Stop> {
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(to);
+    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let why = format!("failed to write {}: {error}", to.display());
+        Stop::new(FailureKind::Usage, why, "name a file that does not exist, in a folder that does")
+    })
 }
 
 fn images(settings: &Settings) -> anyhow::Result<String> {

@@ -41,6 +41,8 @@ pub struct Asked<'a> {
     pub stories: Stories,
     /// The file with outage budgets for the steps of an upgrade.
     pub budget: Option<&'a Path>,
+    /// Whether everything stays as it is when a claim of a trial fails.
+    pub keep_on_failure: bool,
     /// The cluster and the reports.
     pub on: &'a OnArgs,
 }
@@ -48,7 +50,7 @@ pub struct Asked<'a> {
 impl<'a> From<&'a RunArgs> for Asked<'a> {
     fn from(args: &'a RunArgs) -> Self {
         let stories = Stories::Suites(args.suite.clone(), usize::from(args.jobs));
-        Self { stories, budget: args.budget.as_deref(), on: &args.on }
+        Self { stories, budget: args.budget.as_deref(), keep_on_failure: false, on: &args.on }
     }
 }
 
@@ -144,7 +146,7 @@ async fn whole(
                 interrupted::builds(settings).await?;
                 return Ok(Exit::Interrupted);
             };
-            begun.cluster = on.clone();
+            (begun.cluster, begun.keep_on_failure) = (on.clone(), asked.keep_on_failure);
             begun.topology.clone_from(&topology);
             begun.collectors.clone_from(&catalogue.collectors);
             begun.budgets.clone_from(&budgets);
@@ -164,7 +166,7 @@ async fn whole(
     // A cluster that the user named belongs to the user: keep it.
     if on.is_none() {
         match used(settings, &id) {
-            Ok(used) => leave(&clusters(settings), args, used).await,
+            Ok(used) => leave(&clusters(settings), asked, used).await,
             Err(error) => return went.and(Err(error)),
         }
     }
@@ -272,10 +274,11 @@ fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclu
 }
 
 /// Deletes the clusters, or starts the processes that delete them when they are idle.
-async fn leave(clusters: &Clusters, args: &OnArgs, used: BTreeSet<String>) {
+async fn leave(clusters: &Clusters, asked: &Asked<'_>, used: BTreeSet<String>) {
     let Clusters { settings, progress, .. } = clusters;
+    let args = asked.on;
     let ci = crate::cli::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
-    let delete = args.delete || (ci && !args.keep);
+    let delete = args.delete || (ci && !args.keep && !asked.keep_on_failure);
     for name in used {
         // A cluster that somebody created with `up` is kept.
         if !settings.cluster_dir(&name).is_dir() || cluster::is_kept(settings, &name) {

@@ -1,11 +1,80 @@
 //! `seatrial trial`: reads what is on trial. The trial itself runs as a part of a run.
 
-use crate::cli::args::TrialInput;
-use crate::trial::{Images, Source, Trial, TrialError, read as read_manifests};
+use std::path::{Path, PathBuf};
 
-/// Reads the manifests and the claims of a trial. Nothing is contacted.
-pub fn read(input: &TrialInput) -> Result<Trial, TrialError> {
+use crate::catalogue::Catalogue;
+use crate::cli::args::{OnArgs, TrialInput};
+use crate::trial::file::{self, folder_of, is_trial_file};
+use crate::trial::{Images, Source, Trial, TrialError, TrialFile, read as read_manifests};
+
+/// A trial that was read, with what its file says about the cluster.
+pub struct ReadTrial {
+    /// The trial.
+    pub trial: Trial,
+    /// The paths that were named.
+    pub sources: Vec<Source>,
+    /// The topology of the trial file.
+    pub topology: Option<String>,
+    /// The Kubernetes version of the trial file.
+    pub kubernetes: Option<String>,
+}
+
+impl ReadTrial {
+    /// Returns the arguments with the trial file's cluster where the command line names none.
+    pub fn on(&self, args: &OnArgs) -> OnArgs {
+        let mut on = args.clone();
+        if on.topology.is_none() && on.cluster.is_none() {
+            on.topology.clone_from(&self.topology);
+        }
+        if on.images.k8s.is_empty() {
+            on.images.k8s.extend(self.kubernetes.clone());
+        }
+        on
+    }
+}
+
+/// Reads the manifests, or the trial file, and the claims of a trial. Contacts nothing, but runs the commands of the trial
+/// file that print manifests.
+pub async fn read(catalogue: &Catalogue, input: &TrialInput) -> Result<ReadTrial, TrialError> {
     let sources: Vec<Source> = input.paths.iter().map(|path| path.as_str().into()).collect();
     let images = Images::read(&input.image)?;
-    Trial::new(read_manifests(&sources)?, images)?.selecting(&input.only, &input.skip)
+    let (trial, cluster) = match trial_file(catalogue, &sources)? {
+        Some((path, file)) => {
+            let folder = folder_of(&path);
+            let manifest = file.manifest(&folder).await?;
+            (Trial::of_file(&file, manifest, folder)?, file.cluster)
+        }
+        None => (Trial::new(read_manifests(&sources)?, Images::default())?, file::ClusterPart::default()),
+    };
+    let trial = trial.with_images(images).selecting(&input.only, &input.skip)?;
+    Ok(ReadTrial { trial, sources, topology: cluster.topology, kubernetes: cluster.kubernetes })
+}
+
+/// Returns the trial file among the sources, if there is one.
+fn trial_file(catalogue: &Catalogue, sources: &[Source]) -> Result<Option<(PathBuf, TrialFile)>, TrialError> {
+    for source in sources {
+        let Source::Path(path) = source else { continue };
+        let Some(text) = text_of(path) else { continue };
+        if sources.len() > 1 {
+            return Err(TrialError::NotAlone { path: path.clone() });
+        }
+        let file = file::read(path, &text)?;
+        if let Some(name) = &file.cluster.topology
+            && !catalogue.topologies.iter().any(|topology| topology.name == name)
+        {
+            let names: Vec<&str> = catalogue.topologies.iter().map(|topology| topology.name).collect();
+            let line = text.lines().position(|line| line.contains("topology")).map_or(1, |at| at as u64 + 1);
+            let why = format!("no topology is called {name}: choose among {}", names.join(", "));
+            return Err(TrialError::File { path: path.clone(), line, why });
+        }
+        return Ok(Some((path.clone(), file)));
+    }
+    Ok(None)
+}
+
+/// Returns the text of a file if it is a trial file. Errors are those of a later read.
+fn text_of(path: &Path) -> Option<String> {
+    let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let text = std::fs::read_to_string(path).ok().filter(|_| is_yaml)?;
+    is_trial_file(&text).then_some(text)
 }

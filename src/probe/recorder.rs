@@ -55,6 +55,21 @@ pub struct RecorderError {
 /// Timeout for the first list of each kind.
 const START: Duration = Duration::from_secs(30);
 
+/// The kinds of a namespace that every recorder watches.
+fn namespaced() -> Vec<ApiResource> {
+    vec![
+        ApiResource::erase::<Deployment>(&()),
+        ApiResource::erase::<ReplicaSet>(&()),
+        ApiResource::erase::<StatefulSet>(&()),
+        ApiResource::erase::<ControllerRevision>(&()),
+        ApiResource::erase::<Pod>(&()),
+        ApiResource::erase::<CoreEvent>(&()),
+        ApiResource::erase::<PersistentVolumeClaim>(&()),
+        ApiResource::erase::<Service>(&()),
+        ApiResource::erase::<EndpointSlice>(&()),
+    ]
+}
+
 impl Recorder {
     /// Starts the watches and waits until each kind was listed once, for at most 30 s.
     ///
@@ -62,38 +77,34 @@ impl Recorder {
     /// [`RecorderError`] with the API's last error.
     pub async fn start(client: &Client, namespace: &str, log: &EventLog) -> Result<Self, RecorderError> {
         let deadline = Deadline::after(START);
-        let namespaced = [
-            ApiResource::erase::<Deployment>(&()),
-            ApiResource::erase::<ReplicaSet>(&()),
-            ApiResource::erase::<StatefulSet>(&()),
-            ApiResource::erase::<ControllerRevision>(&()),
-            ApiResource::erase::<Pod>(&()),
-            ApiResource::erase::<CoreEvent>(&()),
-            ApiResource::erase::<PersistentVolumeClaim>(&()),
-            ApiResource::erase::<Service>(&()),
-            ApiResource::erase::<EndpointSlice>(&()),
-        ];
         let cluster = [ApiResource::erase::<Node>(&()), ApiResource::erase::<PersistentVolume>(&())];
         let within = |r: &ApiResource| Api::namespaced_with(client.stream.clone(), namespace, r);
         let everywhere = |r: &ApiResource| Api::all_with(client.stream.clone(), r);
         let mut watches: Vec<Watch> =
-            namespaced.into_iter().map(|r| Watch::new(within(&r), r, None)).collect();
+            namespaced().into_iter().map(|r| Watch::new(within(&r), r, None)).collect();
         watches.extend(cluster.into_iter().map(|r| Watch::new(everywhere(&r), r, None)));
         Self::of(watches, log, deadline).await
     }
 
-    /// Records more kinds of the namespace in the same way.
+    /// Records more in the same way, next to the recorder of the first namespace: `kinds` in all these namespaces, and in
+    /// the others the kinds of [`Recorder::start`], too.
     ///
     /// # Errors
     /// As [`Recorder::start`].
-    pub async fn of_kinds(
+    pub async fn beside(
         client: &Client,
-        namespace: &str,
+        namespaces: &[String],
         kinds: &[ApiResource],
         log: &EventLog,
     ) -> Result<Self, RecorderError> {
-        let within = |r: &ApiResource| Api::namespaced_with(client.stream.clone(), namespace, r);
-        let watches = kinds.iter().map(|r| Watch::new(within(r), r.clone(), None)).collect();
+        let mut watches = Vec::new();
+        for (index, namespace) in namespaces.iter().enumerate() {
+            let known = if index == 0 { Vec::new() } else { namespaced() };
+            for kind in known.iter().chain(kinds) {
+                let api = Api::namespaced_with(client.stream.clone(), namespace, kind);
+                watches.push(Watch::new(api, kind.clone(), None));
+            }
+        }
         Self::of(watches, log, Deadline::after(START)).await
     }
 

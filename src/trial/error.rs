@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::exec::ExecError;
 use crate::hint::{FailureKind, Hint};
 use crate::manifest::ManifestError;
 
@@ -24,6 +25,29 @@ pub enum TrialError {
         path: PathBuf,
         /// Folders in it, which are not read.
         folders: Vec<PathBuf>,
+    },
+    /// A trial file is invalid.
+    #[error("{}:{line}: {why}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// A trial file among other paths.
+    #[error("{}: a trial file stands alone", .path.display())]
+    NotAlone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A command that prints manifests failed.
+    #[error("failed to render the manifests")]
+    Command {
+        /// The command's error.
+        #[source]
+        source: Box<ExecError>,
     },
     /// A manifest is invalid.
     #[error(transparent)]
@@ -53,7 +77,12 @@ impl Hint for TrialError {
         match self {
             Self::Manifest(error) => error.failure(),
             Self::NoClaim { .. } | Self::Image { .. } => Some(FailureKind::Usage),
-            Self::Read { .. } | Self::Empty { .. } | Self::Nothing { .. } => Some(FailureKind::Input),
+            Self::NotAlone { .. } => Some(FailureKind::Usage),
+            Self::Read { .. }
+            | Self::File { .. }
+            | Self::Command { .. }
+            | Self::Empty { .. }
+            | Self::Nothing { .. } => Some(FailureKind::Input),
         }
     }
 
@@ -73,6 +102,13 @@ impl Hint for TrialError {
             Self::Nothing { .. } => {
                 Some("a custom resource runs pods through its operator: add the operator's Deployment".into())
             }
+            Self::File { .. } => {
+                Some("seatrial schema trial    # the JSON Schema of trial files, for an editor".into())
+            }
+            Self::NotAlone { .. } => {
+                Some("name the other manifests in the trial file, under `manifests`".into())
+            }
+            Self::Command { .. } => Some("run the command in the folder of the trial file".into()),
             Self::Read { .. } => None,
         }
     }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::custom::CustomResource;
 use super::pods::pods_of;
 use super::{Trial, workloads};
-use crate::judge::Claim;
+use crate::judge::trial::READY;
 use crate::judge::trial::facts::Workload;
+use crate::judge::{Claim, Conclusion};
 use crate::manifest::Manifest;
 use crate::probe::Recorder;
-use crate::scenario::{Failure, Scenario};
+use crate::scenario::{Failure, Scenario, Stopped};
 
 /// Time for one workload to start, restart, or replace a pod.
 pub(in crate::trial) const START: Duration = Duration::from_secs(180);
@@ -38,8 +40,13 @@ pub(in crate::trial) fn turn(grace: Option<i64>) -> Duration {
 pub(in crate::trial) struct Ground<'s> {
     pub(in crate::trial) s: &'s Scenario,
     pub(in crate::trial) trial: &'s Trial,
+    /// The objects in the order of their dependencies.
     pub(in crate::trial) manifest: Manifest,
+    /// Namespaces that hold nothing but the trial: its own, and those that its manifests create.
+    pub(in crate::trial) created: Vec<String>,
     pub(in crate::trial) workloads: Vec<Workload>,
+    /// The custom resources of the manifests.
+    pub(in crate::trial) custom: Vec<CustomResource>,
     pub(in crate::trial) recorder: Recorder,
     /// Jobs, and bare pods that have succeeded: nothing disturbs them, and a Job may be deleted after its time to live.
     pub(in crate::trial) finished: Vec<Workload>,
@@ -47,21 +54,49 @@ pub(in crate::trial) struct Ground<'s> {
 
 impl Ground<'_> {
     /// Proves a claim for each workload, then for all of them, if it is part of the trial.
-    pub(in crate::trial) async fn prove(&self, claim: &'static Claim) {
+    ///
+    /// # Errors
+    /// The claim failed, and the story stops for a person to look at the cluster.
+    pub(in crate::trial) async fn prove(&self, claim: &'static Claim) -> Result<(), Failure> {
         if !self.trial.has(claim) {
-            return;
+            return Ok(());
         }
         let soon = self.s.deadline().at_most(Duration::from_secs(10));
         tokio::join!(self.recorder.settle(soon), self.s.recorder.settle(soon));
-        for workload in &self.workloads {
+        let custom = self.custom.iter().map(|custom| &custom.named).filter(|_| claim.id == READY.id);
+        for workload in self.workloads.iter().chain(custom) {
             self.s.prove_for(claim, &workload.subject()).await;
         }
-        self.s.prove(claim).await;
+        self.prove_whole(claim).await
+    }
+
+    /// Proves a claim that is not about single workloads, if it is part of the trial.
+    ///
+    /// # Errors
+    /// As [`Ground::prove`].
+    pub(in crate::trial) async fn prove_whole(&self, claim: &'static Claim) -> Result<(), Failure> {
+        if !self.trial.has(claim) {
+            return Ok(());
+        }
+        match self.s.prove(claim).await {
+            Conclusion::Failed if self.s.keep_on_failure => Err(Stopped { claim: claim.id }.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for every workload at the same time and records the results. Returns whether all are complete.
     pub(in crate::trial) async fn settle(&self, step: &str, budget: Duration) -> bool {
-        let all = self.workloads.iter().map(async |workload| match self.finished.contains(workload) {
+        self.settle_each(step, &self.workloads, budget).await
+    }
+
+    /// As [`Ground::settle`], for these workloads.
+    pub(in crate::trial) async fn settle_each(
+        &self,
+        step: &str,
+        workloads: &[Workload],
+        budget: Duration,
+    ) -> bool {
+        let all = workloads.iter().map(async |workload| match self.finished.contains(workload) {
             true => workloads::settled(self.s, step, workload, (Duration::ZERO, budget), None),
             false => workloads::settle(self.s, step, workload, budget).await,
         });

@@ -25,6 +25,20 @@ impl Images {
         self.0.iter().filter_map(|(from, to)| Some((from.clone()?, to.clone())))
     }
 
+    /// The arguments, as they were read.
+    pub fn arguments(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(from, to)| match from {
+            Some(from) => format!("{from}={to}"),
+            None => to.clone(),
+        })
+    }
+
+    /// These images, and then those of `others`.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The images that the nodes need, each once.
     pub fn loaded(&self) -> Vec<&str> {
         let mut all: Vec<&str> = Vec::new();

@@ -2,30 +2,39 @@
 //! cluster does, and claims of [`judge::trial`](crate::judge::trial) decide what became of pods, requests and volumes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cluster::{Access, THREE};
+use crate::cluster::{Access, THREE, TopologySource};
 use crate::judge::Claim;
-use crate::judge::trial::CLAIMS;
+use crate::judge::trial::facts::OutageBudget;
+use crate::judge::trial::{CLAIMS, CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN};
 use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
-use crate::scenario::{Needs, ScenarioError, scenario_of};
+use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario_of};
 
+mod custom;
 mod error;
+pub mod file;
 mod ground;
 mod images;
 mod input;
+mod lacks;
+mod operators;
 mod plan;
 mod pods;
 mod probes;
+mod stage;
 mod steps;
 mod story;
 mod volumes;
 mod workloads;
 
 pub use error::TrialError;
+pub use file::TrialFile;
 pub use images::Images;
 pub use input::{Source, read};
+pub use stage::Stage;
 
 /// Name of the scenario, and the stem of its namespace.
 pub const NAME: &str = "trial";
@@ -36,11 +45,30 @@ const BUDGET: Duration = Duration::from_secs(6 * 60 * 60);
 /// A trial of a user's manifests.
 #[derive(Clone, Debug)]
 pub struct Trial {
+    name: Option<String>,
     manifest: Manifest,
     images: Images,
     claims: Vec<&'static Claim>,
     /// Objects that an installation would not apply.
     left_out: Vec<Place>,
+    /// The steps, without the first and the last, which are always the same.
+    steps: Vec<file::Step>,
+    probes: BTreeMap<String, file::ProbePart>,
+    budgets: BTreeMap<String, OutageBudget>,
+    /// The folder in which the commands of the trial run.
+    folder: PathBuf,
+}
+
+/// Returns the claims that a step proves.
+fn claims_of(step: &file::Step) -> Vec<&'static Claim> {
+    match step {
+        file::Step::Apply | file::Step::Clean => Vec::new(),
+        file::Step::Rollout => vec![&ROLLOUT],
+        file::Step::PodLoss => vec![&POD_LOSS],
+        file::Step::NodeLoss => vec![&NODE_LOSS, &DATA, &RETURN],
+        file::Step::Drain => vec![&DRAIN],
+        file::Step::Run(_) => vec![&RUN],
+    }
 }
 
 /// Whether an object is a hook of Helm that an installation does not run: a test, or a hook of a deletion, an upgrade or
@@ -59,11 +87,57 @@ impl Trial {
     /// [`TrialError::Nothing`] if no object of the manifests runs pods.
     pub fn new(mut manifest: Manifest, images: Images) -> Result<Self, TrialError> {
         let left_out = manifest.leave_out(is_other_hook);
-        if workloads::declared(&manifest).is_empty() {
+        if workloads::declared(&manifest, "").is_empty() {
             let objects = manifest.objects().iter().map(|o| format!("{} {}", o.kind(), o.name())).collect();
             return Err(TrialError::Nothing { objects });
         }
-        Ok(Self { manifest, images, claims: CLAIMS.to_vec(), left_out })
+        let (probes, budgets) = (BTreeMap::new(), BTreeMap::new());
+        let folder = PathBuf::from(".");
+        let standard = Self {
+            name: None,
+            manifest,
+            images,
+            claims: Vec::new(),
+            left_out,
+            steps: Vec::new(),
+            probes,
+            budgets,
+            folder,
+        };
+        Ok(standard.with_steps(file::standard()))
+    }
+
+    /// Returns the trial of a trial file. `manifest` are its manifests, `folder` is where the file is.
+    ///
+    /// # Errors
+    /// As [`Trial::new`].
+    pub fn of_file(file: &TrialFile, manifest: Manifest, folder: PathBuf) -> Result<Self, TrialError> {
+        let trial = Self::new(manifest, Images::read(&file.images)?)?;
+        let steps = file.steps.iter().filter(|step| !claims_of(step).is_empty()).cloned().collect();
+        Ok(Self {
+            name: Some(file.trial.clone()),
+            probes: file.probes.clone(),
+            budgets: file.outage_budgets(),
+            folder,
+            ..trial.with_steps(steps)
+        })
+    }
+
+    /// The same trial with these images, too.
+    pub fn with_images(self, images: Images) -> Self {
+        Self { images: self.images.and(images), ..self }
+    }
+
+    /// The name: that of the trial file, or `trial`.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(NAME)
+    }
+
+    fn with_steps(self, steps: Vec<file::Step>) -> Self {
+        let of_steps = |claim: &Claim| steps.iter().flat_map(claims_of).any(|one| one.id == claim.id);
+        let is_frame = |claim: &Claim| matches!(claim.id, "ready" | "clean");
+        let claims = CLAIMS.iter().copied().filter(|claim| is_frame(claim) || of_steps(claim)).collect();
+        Self { claims, steps, ..self }
     }
 
     /// Reduces the trial to claims by id. `only` names the claims to keep, or all if it is empty; `skip` names claims
@@ -72,7 +146,7 @@ impl Trial {
     /// # Errors
     /// [`TrialError::NoClaim`] for an unknown id.
     pub fn selecting(mut self, only: &[String], skip: &[String]) -> Result<Self, TrialError> {
-        let unknown = |id: &&String| !CLAIMS.iter().any(|claim| claim.id == id.as_str());
+        let unknown = |id: &&String| !self.claims.iter().any(|claim| claim.id == id.as_str());
         if let Some(id) = only.iter().chain(skip).find(unknown) {
             return Err(TrialError::NoClaim { id: id.clone() });
         }
@@ -94,15 +168,57 @@ impl Trial {
     /// # Errors
     /// As [`scenario`](crate::scenario::scenario).
     pub async fn run(&self, run: &Run) -> Result<(), ScenarioError> {
-        let needs = Needs {
-            name: NAME,
+        let needs = self.needs(NAME, &THREE, run);
+        scenario_of(run, needs, &self.claims, async |s| story::story(s, self).await).await
+    }
+
+    /// As [`Trial::run`], as the scenario `name` on a cluster of this topology. A program may run several trials.
+    ///
+    /// # Errors
+    /// As [`Trial::run`].
+    pub async fn run_as(
+        &self,
+        run: &Run,
+        name: &'static str,
+        topology: &'static TopologySource,
+    ) -> Result<(), ScenarioError> {
+        let needs = self.needs(name, topology, run);
+        scenario_of(run, needs, &self.claims, async |s| story::story(s, self).await).await
+    }
+
+    /// Applies the manifests, runs a story of its own in place of the steps, and deletes everything. The claims `ready` and
+    /// `clean` are proved, and those that the story proves.
+    ///
+    /// # Errors
+    /// As [`Trial::run`].
+    pub async fn run_story(
+        &self,
+        run: &Run,
+        (name, topology): (&'static str, &'static TopologySource),
+        own: &[&'static Claim],
+        story: impl AsyncFnOnce(&Stage<'_, '_>) -> Result<(), Failure>,
+    ) -> Result<(), ScenarioError> {
+        let needs = self.needs(name, topology, run);
+        let claims: Vec<&'static Claim> = [&READY, &CLEAN].into_iter().chain(own.iter().copied()).collect();
+        // Whatever step the story takes is proved.
+        let trial = Self { claims: CLAIMS.to_vec(), ..self.clone() };
+        let body = async |s: &Scenario| {
+            let staged = async |ground: &ground::Ground<'_>| story(&Stage { ground }).await;
+            story::framed(s, &trial, staged).await
+        };
+        scenario_of(run, needs, &claims, body).await
+    }
+
+    fn needs(&self, name: &'static str, topology: &'static TopologySource, run: &Run) -> Needs {
+        Needs {
+            name,
             claims: &[],
             access: Access::Exclusive,
-            topology: &THREE,
-            cluster_suffix: None,
+            topology,
+            // A cluster that is kept for a look is not the one that the next run takes.
+            cluster_suffix: run.keep_on_failure.then_some("kept"),
             budget: BUDGET,
-        };
-        scenario_of(run, needs, &self.claims, async |s| story::story(s, self).await).await
+        }
     }
 
     /// Whether a claim is part of the trial.

@@ -1,25 +1,30 @@
 //! What a trial would do, without a cluster.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::file::{ProbePart, Step, step_name};
 use super::ground::{CALL, START, turn};
+use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START};
-use super::{Trial, volumes, workloads};
+use super::{Trial, probes, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
 use crate::judge::trial::facts::Workload;
 use crate::manifest::Manifest;
 
 impl Trial {
-    /// Describes the trial on a topology: objects, claims, and the time of each step with its arithmetic.
-    pub fn plan(&self, topology: &Topology) -> String {
+    /// Describes the trial on a topology: objects, claims, and the time of each step with its arithmetic. `profile` decides
+    /// what the cluster lacks: one of the names of profiles, or `auto`.
+    pub fn plan(&self, topology: &Topology, profile: &str) -> String {
         let manifest = self.manifest();
-        let own = workloads::declared(&manifest);
+        let own = workloads::declared(&manifest, "");
         let mut text = format!(
-            "standard trial of {} objects on {}: {} control plane, {} workers\n",
+            "{} of {} objects on {}: {} control plane, {} workers\n",
+            self.name.as_ref().map_or("standard trial".into(), |name| format!("trial {name}")),
             manifest.objects().len(),
             topology.name(),
             topology.control_planes(),
@@ -27,28 +32,24 @@ impl Trial {
         );
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  workloads: {}", list(own.iter().map(Workload::title)));
-        let rest = manifest
-            .objects()
-            .iter()
-            .filter(|object| !own.iter().any(|w| w.kind == object.kind() && w.name == object.name()));
+        let spaces: BTreeSet<&str> = manifest.objects().iter().filter_map(|o| o.namespace()).collect();
+        let _ = writeln!(
+            text,
+            "  namespaces: one of the trial for objects without a namespace{}",
+            spaces.iter().map(|name| format!(", {name}")).collect::<String>()
+        );
+        let rest = manifest.objects().iter().filter(|object| !own.contains(&workloads::of(object, "")));
         let _ =
             writeln!(text, "  other objects: {}", list(rest.map(|o| format!("{} {}", o.kind(), o.name()))));
         let _ = writeln!(text, "  folders on nodes: {}", list(volumes::declared(&manifest).into_iter()));
-        for place in &self.left_out {
-            let _ =
-                writeln!(text, "  not applied, a hook of Helm that an installation does not run: {place}");
-        }
-        for (from, to) in self.images.replaced() {
-            let _ = writeln!(text, "  image {from} is replaced by {to}");
-        }
-        let _ = writeln!(
-            text,
-            "  stored: the objects without values recognised as secret; names, sizes and small checksums of files"
-        );
+        self.plan_notes(&manifest, profile, &mut text);
         text.push('\n');
         let mut all = Duration::ZERO;
         for claim in self.claims() {
-            let budget = budget(claim.id, topology, &manifest);
+            let budget = match claim.id {
+                "run" => self.commands_time(),
+                id => budget(id, topology, &manifest),
+            };
             all += budget;
             let shown = if budget.is_zero() {
                 String::new()
@@ -66,11 +67,88 @@ impl Trial {
     }
 }
 
+impl Trial {
+    /// Adds what is left out, replaced, asked, done, lacking and stored.
+    fn plan_notes(&self, manifest: &Manifest, profile: &str, text: &mut String) {
+        for place in &self.left_out {
+            let _ =
+                writeln!(text, "  not applied, a hook of Helm that an installation does not run: {place}");
+        }
+        for (from, to) in self.images.replaced() {
+            let _ = writeln!(text, "  image {from} is replaced by {to}");
+        }
+        let _ = writeln!(
+            text,
+            "  stored: the objects without values recognised as secret; names, sizes and small checksums of files"
+        );
+        let _ = writeln!(text, "  probes: {}", list(self.planned_probes(manifest).into_iter()));
+        let steps: Vec<String> = self.steps.iter().map(step_title).collect();
+        let _ = writeln!(text, "  steps: apply, {}, clean", steps.join(", "));
+        for lack in self.lacks(manifest, profile) {
+            let _ = writeln!(text, "  lacks: {lack}");
+        }
+    }
+}
+
+fn step_title(step: &Step) -> String {
+    match step {
+        Step::Run(run) => format!("run `{}`", run.command()),
+        step => step_name(step).to_owned(),
+    }
+}
+
+impl Trial {
+    /// Returns the time that the commands may take.
+    fn commands_time(&self) -> Duration {
+        let time = |step: &Step| match step {
+            Step::Run(run) => run.timeout(),
+            _ => Duration::ZERO,
+        };
+        self.steps.iter().map(time).sum()
+    }
+
+    /// Returns the probes with their budgets: those of the trial file, and those that follow from the manifests.
+    fn planned_probes(&self, manifest: &Manifest) -> Vec<String> {
+        let same = |a: &ProbePart, b: &ProbePart| a.address() == b.address();
+        let derived = probes::derived(manifest);
+        let rest = derived.iter().filter(|d| !self.probes.values().any(|part| same(part, &d.part)));
+        let all = self.probes.iter().chain(rest.map(|declared| (&declared.name, &declared.part)));
+        let budget = |name: &String| {
+            let budget = self.budgets.get(name).or_else(|| self.budgets.get("*"))?;
+            let longest = budget.longest.map(|most| format!("longest outage {most} s"));
+            let failed = budget.failed.map(|most| format!("failed at most {:.2} %", 100.0 * most));
+            Some([longest, failed].into_iter().flatten().collect::<Vec<_>>().join(", "))
+        };
+        let title = |(name, part): (&String, &ProbePart)| match budget(name) {
+            Some(budget) => format!("{name} ({}; {budget})", part.title()),
+            None => format!("{name} ({})", part.title()),
+        };
+        all.map(title).collect()
+    }
+
+    /// Returns what the manifests need and a cluster of a profile lacks.
+    fn lacks(&self, manifest: &Manifest, profile: &str) -> Vec<String> {
+        let loaded = self.images.loaded();
+        let of_kind = lacks(manifest, &loaded, &Has::of_kind());
+        // The images of the profile `offline` bring no provisioner and a network of their own.
+        let offline = lacks(manifest, &loaded, &Has::default());
+        match profile {
+            "offline" => offline,
+            "auto" => {
+                let only = offline.iter().filter(|text| !of_kind.contains(text));
+                let only: Vec<String> = only.map(|text| format!("{text} (with profile offline)")).collect();
+                of_kind.into_iter().chain(only).collect()
+            }
+            _ => of_kind,
+        }
+    }
+}
+
 /// Returns the time that the step of a claim may take. Claims that share a step count once.
 fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
     let timing = topology.timing();
     let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
-    let own = workloads::declared(manifest);
+    let own = workloads::declared(manifest, "");
     // For each workload of these kinds the waits of the step, as the story computes them from its pods.
     let each = |kinds: &[&str]| {
         let of = own.iter().filter(|w| kinds.contains(&w.kind.as_str()));
@@ -98,7 +176,7 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
 
 /// Returns how many pods a workload declares, and the time for one to end and to be replaced.
 fn pods(manifest: &Manifest, workload: &Workload, workers: u32) -> (u32, Duration) {
-    let body = manifest.object(&workload.kind, &workload.name).map(|object| &object.body);
+    let body = workloads::object(manifest, workload).map(|object| &object.body);
     let number = |pointer: &str| body.and_then(|body| body.pointer(pointer)).and_then(Value::as_i64);
     let count = match workload.kind.as_str() {
         "DaemonSet" => workers,

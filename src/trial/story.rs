@@ -6,15 +6,17 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ApiResource;
 
+use super::file::Step;
 use super::ground::{CALL, Ground, START};
-use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout};
-use super::{Trial, probes, volumes, workloads};
+use super::lacks::{Has, lacks};
+use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout, run};
+use super::{Trial, custom, probes, volumes, workloads};
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::event::Event;
 use crate::image::Loader;
-use crate::judge::trial::facts::{EXPECTED, Expected, WORKLOADS};
-use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT};
+use crate::judge::trial::facts::{CUSTOM_RESOURCES, EXPECTED, Expected, WORKLOADS, Workload};
+use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN};
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario};
 
@@ -29,58 +31,110 @@ const PROXY: f64 = 5.0;
 /// chooses at random.
 const MARGIN: f64 = 0.2;
 
+/// The standard trial, or that of a trial file.
 pub(super) async fn story(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
-    let manifest = s.scoped(trial.manifest())?;
-    let kinds = [ApiResource::erase::<DaemonSet>(&()), ApiResource::erase::<Job>(&())];
-    let recorder = Recorder::of_kinds(&s.client, &s.namespace, &kinds, &s.log).await?;
-    let finished = Vec::new();
-    let mut ground =
-        Ground { workloads: workloads::declared(&manifest), s, trial, manifest, recorder, finished };
+    framed(s, trial, async |ground| disturb(ground).await).await
+}
+
+/// Applies everything, runs `body` while the probes ask, and deletes everything. `body` runs only if everything became
+/// complete.
+pub(super) async fn framed(
+    s: &Scenario,
+    trial: &Trial,
+    body: impl AsyncFnOnce(&Ground<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut ground = ground(s, trial).await?;
     s.observe(&WORKLOADS, &ground.workloads);
+    let custom: Vec<Workload> = ground.custom.iter().map(|custom| custom.named.clone()).collect();
+    if !custom.is_empty() {
+        s.observe(&CUSTOM_RESOURCES, &custom);
+    }
     for place in &trial.left_out {
         s.note(format!("{place} is not applied: it is a hook of Helm that an installation does not run"));
     }
+    for text in lacks(&ground.manifest, &trial.images.loaded(), &Has::of(s).await?) {
+        s.clusters.progress.say(&text);
+        s.note(text);
+    }
     let timing = s.cluster.topology.timing();
     let detection = (timing.grace + timing.monitor_period).as_secs_f64() + PROXY;
-    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN });
+    let budgets = trial.budgets.clone();
+    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets });
     ground.step("load images", IMAGES, load(s, trial)).await?;
     ground.step("take folders", ground.s.deadline().remaining(), take_folders(&ground)).await?;
 
-    let is_ready = ground.step("start", START + CALL, ready::start(&ground)).await?;
-    ground.prove(&READY).await;
+    let is_ready = start(&mut ground).await?;
+    ground.prove(&READY).await?;
     // Without a complete application, every later claim would only repeat that.
     if is_ready {
         ground.note_finished().await?;
-        disturb(&ground).await?;
+        let probes = ground.step("start probes", START, probes::start(&ground)).await?;
+        body(&ground).await?;
+        probes.stop().await;
     }
     let cleaned = ground.step("delete everything", 2 * CALL + START, clean::delete(&ground)).await;
-    ground.prove(&CLEAN).await;
-    cleaned
+    let proved = ground.prove(&CLEAN).await;
+    cleaned.and(proved)
 }
 
-/// Disturbs the application in every way, one after the other, while the probes ask.
+/// Disturbs the application in every way, one after the other.
 async fn disturb(ground: &Ground<'_>) -> Result<(), Failure> {
-    let s = ground.s;
-    // The steps end by the budgets of their waits.
-    let each = s.deadline().remaining();
-    let probes = ground.step("start probes", START, probes::start(s)).await?;
-    if ground.wants(&[&ROLLOUT]) {
-        ground.step("restart each workload", each, rollout::restart_all(ground)).await?;
-        ground.prove(&ROLLOUT).await;
+    for step in &ground.trial.steps {
+        one(ground, step).await?;
     }
-    if ground.wants(&[&POD_LOSS]) {
-        ground.step("delete a pod of each workload", each, pod_loss::delete_all(ground)).await?;
-        ground.prove(&POD_LOSS).await;
-    }
-    if ground.wants(&[&NODE_LOSS, &DATA, &RETURN]) {
-        node_loss::lose_and_return(ground).await?;
-    }
-    if ground.wants(&[&DRAIN]) {
-        ground.step("drain each worker", each, drain::drain_all(ground)).await?;
-        ground.prove(&DRAIN).await;
-    }
-    probes.stop().await;
     Ok(())
+}
+
+/// Runs one step, and proves its claims. The step ends by the budgets of its waits.
+pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure> {
+    let each = ground.s.deadline().remaining();
+    match step {
+        Step::Rollout if ground.wants(&[&ROLLOUT]) => {
+            ground.step("restart each workload", each, rollout::restart_all(ground)).await?;
+            ground.prove(&ROLLOUT).await
+        }
+        Step::PodLoss if ground.wants(&[&POD_LOSS]) => {
+            ground.step("delete a pod of each workload", each, pod_loss::delete_all(ground)).await?;
+            ground.prove(&POD_LOSS).await
+        }
+        Step::NodeLoss if ground.wants(&[&NODE_LOSS, &DATA, &RETURN]) => {
+            node_loss::lose_and_return(ground).await
+        }
+        Step::Drain if ground.wants(&[&DRAIN]) => {
+            ground.step("drain each worker", each, drain::drain_all(ground)).await?;
+            ground.prove(&DRAIN).await
+        }
+        Step::Run(run) if ground.wants(&[&RUN]) => {
+            ground.s.mark(&format!("command {}", run.command()));
+            ground.step(&format!("run {}", run.command()), each, run::run(ground, run)).await?;
+            ground.prove_whole(&RUN).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the names of the manifests as they are, and starts to record what happens in all their namespaces.
+async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Failure> {
+    let kept = s.kept(trial.manifest(), s.deadline().at_most(CALL)).await?;
+    let kinds = [ApiResource::erase::<DaemonSet>(&()), ApiResource::erase::<Job>(&())];
+    let recorder = Recorder::beside(&s.client, &s.namespaces(), &kinds, &s.log).await?;
+    let created = kept.created.iter().cloned().chain([s.namespace.clone()]).collect();
+    Ok(Ground {
+        workloads: workloads::declared(&kept.manifest, &s.namespace),
+        custom: custom::declared(&kept.manifest, &s.namespace),
+        manifest: kept.manifest,
+        finished: Vec::new(),
+        created,
+        recorder,
+        trial,
+        s,
+    })
+}
+
+/// Applies everything. A step borrows the ground, and this one adds the workloads that operators made.
+async fn start(ground: &mut Ground<'_>) -> Result<bool, Failure> {
+    let s = ground.s;
+    s.clusters.progress.task("start", s.step("start", 3 * START + CALL, ready::start(ground))).await
 }
 
 async fn load(s: &Scenario, trial: &Trial) -> Result<(), Failure> {

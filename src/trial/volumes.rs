@@ -42,23 +42,29 @@ pub fn nodes(s: &Scenario) -> Vec<&Node> {
 
 /// Returns the folders on nodes that these pods use.
 pub async fn used(s: &Scenario, pods: &[Pod]) -> Result<BTreeSet<String>, Failure> {
-    let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
+    let claims = Api::<PersistentVolumeClaim>::all(s.client.unary.clone());
     let claims = claims.list(&ListParams::default()).await?.items;
     let volumes =
         Api::<PersistentVolume>::all(s.client.unary.clone()).list(&ListParams::default()).await?.items;
-    let of_claim = |name: &str| -> Option<String> {
-        let claim = claims.iter().find(|c| c.name_any() == name)?;
+    let of_claim = |namespace: Option<&str>, name: &str| -> Option<String> {
+        let is_meant =
+            |c: &&PersistentVolumeClaim| c.name_any() == name && c.metadata.namespace.as_deref() == namespace;
+        let claim = claims.iter().find(is_meant)?;
         let bound = claim.spec.as_ref()?.volume_name.as_deref()?;
         let spec = volumes.iter().find(|v| v.name_any() == bound)?.spec.as_ref()?;
         let host = spec.host_path.as_ref().map(|h| h.path.clone());
         host.or_else(|| spec.local.as_ref().map(|l| l.path.clone()))
     };
-    let path = |volume: &Volume| -> Option<String> {
+    let path = |pod: &Pod, volume: &Volume| -> Option<String> {
         let host = volume.host_path.as_ref().map(|h| h.path.clone());
-        host.or_else(|| of_claim(&volume.persistent_volume_claim.as_ref()?.claim_name))
+        let claim = volume.persistent_volume_claim.as_ref();
+        host.or_else(|| of_claim(pod.metadata.namespace.as_deref(), &claim?.claim_name))
     };
-    let all = pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.volumes.iter().flatten());
-    Ok(all.filter_map(path).filter(|path| is_data(path)).collect())
+    let of_pod = |pod: &Pod| -> Vec<String> {
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        volumes.filter_map(|volume| path(pod, volume)).collect()
+    };
+    Ok(pods.iter().flat_map(of_pod).filter(|path| is_data(path)).collect())
 }
 
 /// Lists the folders on every node, stopped ones included, and records the results. A failure is recorded too: it makes

@@ -11,7 +11,7 @@ use kube::runtime::watcher;
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::judge::trial::facts::{SETTLED, Settled, Workload};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Object};
 use crate::scenario::Scenario;
 use crate::wait::daemon_sets::daemons_complete;
 use crate::wait::jobs::job_complete;
@@ -27,21 +27,37 @@ const KINDS: [(&str, &str); 6] = [
     ("v1", "Pod"),
 ];
 
-/// Returns the workloads of a manifest, in its order. An object without a name is left out, because the API
-/// chooses its name, and so is one that declares no pods.
-pub fn declared(manifest: &Manifest) -> Vec<Workload> {
+/// Returns the workloads of a manifest, in its order. `own` is the trial's namespace. An object without a name is left
+/// out, because the API chooses its name, and so is one that declares no pods.
+pub fn declared(manifest: &Manifest, own: &str) -> Vec<Workload> {
     let is_one = |api_version: &str, kind: &str| KINDS.contains(&(api_version, kind));
     let all = manifest
         .objects()
         .iter()
         .filter(|o| is_one(o.api_version(), o.kind()) && !o.name().is_empty())
         .filter(|o| o.body.pointer("/spec/replicas").is_none_or(|replicas| replicas != 0));
-    all.map(|o| Workload {
-        kind: o.kind().into(),
-        namespace: o.namespace().unwrap_or_default().into(),
-        name: o.name().into(),
-    })
-    .collect()
+    all.map(|object| of(object, own)).collect()
+}
+
+/// Returns what names an object among those on trial.
+pub fn of(object: &Object, own: &str) -> Workload {
+    let namespace = object.namespace().unwrap_or(own);
+    Workload {
+        kind: object.kind().into(),
+        namespace: namespace.into(),
+        name: object.name().into(),
+        in_named_namespace: namespace != own,
+        made_by: None,
+    }
+}
+
+/// Returns the object of the manifest that declares a workload.
+pub fn object<'m>(manifest: &'m Manifest, workload: &Workload) -> Option<&'m Object> {
+    let is_meant = |o: &&Object| {
+        let of_kind = o.kind() == workload.kind && o.name() == workload.name;
+        of_kind && o.namespace().is_none_or(|namespace| namespace == workload.namespace)
+    };
+    manifest.objects().iter().find(is_meant)
 }
 
 /// Waits until a workload is complete, and records the result for the judge. An error is the judge's, not the story's.
@@ -141,8 +157,8 @@ mod tests {
                     {apiVersion: batch/v1, kind: Job, metadata: {name: d}}\n---\n\
                     {apiVersion: v1, kind: Service, metadata: {name: e}}\n---\n\
                     {apiVersion: apps/v1, kind: Deployment, metadata: {name: idle}, spec: {replicas: 0}}\n";
-        let found = declared(&Manifest::read("m.yaml", text).unwrap());
+        let found = declared(&Manifest::read("m.yaml", text).unwrap(), "");
         let titles: Vec<String> = found.iter().map(Workload::subject).collect();
-        assert_eq!(titles, ["Deployment/a", "Job/d"]);
+        assert_eq!(titles, ["shop/Deployment/a", "Job/d"]);
     }
 }

@@ -1,6 +1,8 @@
 //! The facts of a trial: what is on trial, what its claims expect, and what the story did. What a claim expects is
 //! recorded with the run, so a run is judged again without the manifests.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::judge::Fact;
@@ -14,18 +16,31 @@ pub struct Workload {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Whether the manifest names the namespace. Otherwise it is the trial's own, whose name differs in each run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_named_namespace: bool,
+    /// What made the workload, if the manifests do not declare it: such as `Widget shop`, or `an operator`. Its template is
+    /// then not the trial's to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
 }
 
 impl Workload {
-    /// Returns kind and name, such as `Deployment web`.
+    /// Returns kind and name, such as `Deployment web`, or `Deployment shop/web` in a namespace that the manifest names.
     pub fn title(&self) -> String {
-        format!("{} {}", self.kind, self.name)
+        match self.in_named_namespace {
+            true => format!("{} {}/{}", self.kind, self.namespace, self.name),
+            false => format!("{} {}", self.kind, self.name),
+        }
     }
 
-    /// Returns the part of a claim's id that names the workload: `Deployment/web`. The namespace is left out, because
-    /// the trial chooses another name in each run.
+    /// Returns the part of a claim's id that names the workload: `Deployment/web`, or `shop/Deployment/web` in a namespace
+    /// that the manifest names.
     pub fn subject(&self) -> String {
-        format!("{}/{}", self.kind, self.name)
+        match self.in_named_namespace {
+            true => format!("{}/{}/{}", self.namespace, self.kind, self.name),
+            false => format!("{}/{}", self.kind, self.name),
+        }
     }
 }
 
@@ -51,6 +66,12 @@ pub struct ServiceProbe {
     pub probe: String,
     /// The Service.
     pub service: String,
+    /// Its namespace; absent in records of older versions, which knew a single namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name that the trial file gives to the probe, if it declares one: its budget has that name, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
     /// The port.
     pub port: u16,
     /// The node from which the probe asks.
@@ -69,6 +90,35 @@ pub struct Expected {
     pub detection: f64,
     /// What the share of failed requests may exceed the share of lost endpoints by, until then.
     pub margin: f64,
+    /// Budgets of the trial file, by the name of a probe; `*` is for all others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, OutageBudget>,
+}
+
+/// What a probe may miss between two marks, whatever the reason. It replaces the default rules about requests.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutageBudget {
+    /// Longest outage in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<f64>,
+    /// Largest share of failed requests, as a part of 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<f64>,
+}
+
+/// A command of the trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunCommand {
+    /// The command.
+    pub command: String,
+    /// Its exit code; none if it did not start or was killed.
+    pub code: Option<i32>,
+    /// Seconds that it took.
+    pub took: f64,
+    /// Seconds that it was allowed.
+    pub budget: f64,
+    /// The end of its output.
+    pub output: String,
 }
 
 /// The pod that was deleted from a workload.
@@ -95,8 +145,11 @@ pub struct Drain {
     pub error: Option<String>,
 }
 
-/// The workloads on trial, in the order of the manifests. Recorded once, before anything is applied.
+/// The workloads on trial, in the order of the manifests. Recorded before anything is applied, and again with those that
+/// operators made.
 pub const WORKLOADS: Fact<Vec<Workload>> = Fact::new("trial_workloads");
+/// The custom resources of the manifests, recorded once, before anything is applied.
+pub const CUSTOM_RESOURCES: Fact<Vec<Workload>> = Fact::new("trial_custom_resources");
 /// A series: the result of each wait.
 pub const SETTLED: Fact<Settled> = Fact::new("trial_settled");
 /// The probes of Services, recorded once, before the first disturbance.
@@ -109,5 +162,7 @@ pub const DELETED_POD: Fact<DeletedPod> = Fact::new("trial_deleted_pod");
 pub const LOST_NODE: Fact<String> = Fact::new("trial_lost_node");
 /// A series: the drain of each worker.
 pub const DRAINS: Fact<Drain> = Fact::new("trial_drains");
+/// A series: the commands of the trial.
+pub const COMMANDS: Fact<RunCommand> = Fact::new("trial_commands");
 /// What was left after everything was deleted, as kind, namespace and name.
 pub const LEFT: Fact<Vec<String>> = Fact::new("trial_left");

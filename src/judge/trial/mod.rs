@@ -4,10 +4,10 @@
 //! (`rollout/Deployment/web`), it is judged for that workload alone. [`facts`] lists what the claims read besides
 //! changes of objects, samples of probes, listings of folders and the records of faults.
 //!
-//! Marks, in pairs: `rollout <kind>/<name>` and `rolled-out <kind>/<name>` for each workload, `pod-loss <kind>/<name>`
-//! and `pod-replaced <kind>/<name>` for each workload, `node-loss` and `node-lost`, `return` and `returned`,
-//! `drain <node>` and `drained <node>` for each worker. Single marks: `ready`, when all waits of the start are over, and
-//! `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
+//! Marks, in pairs: `rollout <subject>` and `rolled-out <subject>` for each workload, such as `rollout Deployment/web`,
+//! `pod-loss <subject>` and `pod-replaced <subject>` for each workload, `node-loss` and `node-lost`, `return` and `returned`,
+//! `drain <node>` and `drained <node>` for each worker. Single marks: `ready`, when all waits of the start are over,
+//! `command <command>` before each command, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
 
@@ -24,6 +24,7 @@ mod ready;
 mod requests;
 mod returned;
 mod rollout;
+mod run;
 mod state;
 mod volumes;
 mod workloads;
@@ -90,12 +91,15 @@ pub static RETURN: Claim =
 pub static DRAIN: Claim =
     Claim::new("drain", "every worker is drained while the service answers", drain::judge)
         .watching(&["Pod", "Service"]);
+/// `run`: every command of the trial ends with 0.
+pub static RUN: Claim = Claim::new("run", "every command of the trial ends with 0", run::judge);
 /// `clean`: deleting the manifests leaves nothing.
 pub static CLEAN: Claim = Claim::new("clean", "deleting the manifests leaves nothing", clean::judge)
     .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"]);
 
 /// The claims of a trial.
-pub static CLAIMS: [&Claim; 8] = [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &CLEAN];
+pub static CLAIMS: [&Claim; 9] =
+    [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &RUN, &CLEAN];
 
 /// Seconds by which a change may be recorded after the mark that it precedes: a wait asks the API, and changes come
 /// over another connection.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::facts::{self, Expected, ServiceProbe, Workload};
+use super::facts::{self, Expected, OutageBudget, ServiceProbe, Workload};
 use super::fault::Fault;
 use super::state::{State, node_of, uid_in};
 use super::workloads;
@@ -79,6 +79,9 @@ fn check_all(
     let window = Window::between(evidence, from, to)?;
     let own = workloads(evidence)?;
     let of_workloads = ready_pods(evidence, &window)?;
+    for probe in probes.iter().filter(|probe| !probe.steady && probe.declared.is_some()) {
+        finding.unsure(format!("{}: no steady answer before the first disturbance", probe.probe));
+    }
     for probe in probes.iter().filter(|probe| probe.steady) {
         finding.part(|finding| {
             let state = State::at(evidence, from)?;
@@ -108,6 +111,10 @@ fn check_all(
                 ready: window.counts("Pod", selects, Object::is_ready),
                 workloads: &of_workloads,
             };
+            if let Some(budget) = budget_of(&expected, probe) {
+                service.check_budget(finding, budget);
+                return Ok(());
+            }
             finding.watched(&gaps, |finding| match fault {
                 None => service.check(finding, &expected, f64::NEG_INFINITY, (from, to)),
                 Some(fault) => {
@@ -120,6 +127,12 @@ fn check_all(
         });
     }
     Ok(())
+}
+
+/// Returns the budget of a probe in the trial file.
+fn budget_of<'e>(expected: &'e Expected, probe: &ServiceProbe) -> Option<&'e OutageBudget> {
+    let own = probe.declared.as_ref().and_then(|name| expected.budgets.get(name));
+    own.or_else(|| expected.budgets.get("*"))
 }
 
 /// Whether a lost node had a ready pod of the trial that the Service does not select: the Service's pods may need it.
@@ -157,6 +170,9 @@ fn service<'r>(
     evidence: &Evidence<'r>,
     probe: &ServiceProbe,
 ) -> Result<Option<Object<'r>>, Missing> {
+    if let Some(namespace) = &probe.namespace {
+        return Ok(state.named("Service", namespace, &probe.service));
+    }
     let all = evidence.fact(&facts::WORKLOADS)?;
     Ok(all.iter().find_map(|w| state.named("Service", &w.namespace, &probe.service)))
 }
@@ -325,6 +341,40 @@ impl<'r> Service<'r, '_> {
         self.check_outage(finding, expected, after);
         self.check_silence(finding);
         Ok(())
+    }
+
+    /// Checks the requests against the user's own budget: whatever the reason of a failure, it counts.
+    fn check_budget(&self, finding: &mut Finding, budget: &OutageBudget) {
+        let title = &self.title;
+        let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).collect();
+        if all.len() < SAMPLES {
+            finding.unsure(format!("{title}: fewer than {SAMPLES} requests"));
+            return;
+        }
+        let failed: Vec<&&Sample<'_>> = all.iter().filter(|s| s.outcome != Outcome::Acknowledged).collect();
+        if let Some(most) = budget.failed {
+            let share = |count: usize| count as f64 / all.len() as f64;
+            let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
+            let surely = failed.len() - failed.iter().filter(starved).count();
+            let first = failed.first().map_or(String::new(), |s| format!(", the first: {}", s.detail));
+            let what = format!(
+                "{title}: {} of {} requests failed, {:.2} % of {:.2} %{first}",
+                failed.len(),
+                all.len(),
+                100.0 * share(failed.len()),
+                100.0 * most
+            );
+            finding.check_unless_starved(share(failed.len()) <= most, share(surely) <= most, what);
+        }
+        if let Some(most) = budget.longest {
+            let windows = outages_but_for(&self.samples, |_| false).windows;
+            let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
+            let machine = &finding.machine;
+            let fed = windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
+            let what = format!("{title}: longest time without an answer {longest:.1} s of {most:.1} s");
+            finding.check_unless_starved(longest <= most, fed <= most, what);
+        }
+        self.check_silence(finding);
     }
 
     /// Checks that a drain did not take every pod at once: a budget would have prevented that outage.

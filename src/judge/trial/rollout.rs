@@ -32,6 +32,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             finding.check(true, format!("{} {what}", workload.title()));
             continue;
         }
+        if let Some(maker) = &workload.made_by {
+            let what = format!("{} is not rolled out: {maker} owns its template", workload.title());
+            finding.check(true, what);
+            continue;
+        }
         finding.part(|f| check_settled(f, evidence, "rollout", workload));
         let (from, to) = (format!("rollout {}", place(workload)), format!("rolled-out {}", place(workload)));
         finding.part(|f| {
@@ -51,7 +56,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 
 /// Returns the part of a mark that names a workload.
 pub fn place(workload: &Workload) -> String {
-    format!("{}/{}", workload.kind, workload.name)
+    workload.subject()
 }
 
 /// Checks that no pod from before the rollout is left, and that the new ones are named as the kind promises.

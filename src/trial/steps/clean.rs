@@ -6,28 +6,55 @@ use kube::api::Api;
 use kube::runtime::watcher;
 
 use super::super::ground::{CALL, Ground, START};
+use super::super::pods::pods_of;
 use crate::chain::chain;
 use crate::judge::trial::facts::LEFT;
 use crate::manifest;
-use crate::scenario::Failure;
+use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
 
 pub async fn delete(ground: &Ground<'_>) -> Result<(), Failure> {
     let s = ground.s;
     s.mark("clean");
+    // In a namespace that existed before, other pods stay.
+    let beside = pods_beside(ground).await?;
     let mut left = Vec::new();
-    let deleted = manifest::delete(&s.client, &ground.manifest, s.deadline().at_most(START)).await;
+    let deadline = s.deadline().at_most(START);
+    let deleted = manifest::delete_with_contents(&s.client, &ground.manifest, deadline).await;
     left.extend(deleted.err().map(|error| chain(&error)));
-    let none = wait::check("no pod left", |pods: &[Pod]| {
-        let names: Vec<String> = pods.iter().map(|p| format!("Pod {}", p.name_any())).collect();
-        Verdict::met_if(names.is_empty(), || names.join(", "))
-    });
-    let all = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
-    match wait::until(all, watcher::Config::default(), none, s.deadline().at_most(CALL)).await {
-        Ok(_) => {}
-        Err(WaitError::Timeout { last, .. }) => left.push(last),
-        Err(error) => left.push(chain(&error)),
+    left.extend(none_left(s, &s.namespace, |_| true).await);
+    for (namespace, uids) in beside {
+        left.extend(none_left(s, &namespace, |pod| pod.uid().is_some_and(|uid| uids.contains(&uid))).await);
     }
     s.observe(&LEFT, &left);
     Ok(())
+}
+
+/// Returns the UIDs of the trial's pods in each namespace that existed before.
+async fn pods_beside(ground: &Ground<'_>) -> Result<Vec<(String, Vec<String>)>, Failure> {
+    let mut found = Vec::new();
+    for workload in ground.workloads.iter().filter(|w| !ground.created.contains(&w.namespace)) {
+        let pods = pods_of(ground.s, workload).await?;
+        found.push((workload.namespace.clone(), pods.iter().filter_map(ResourceExt::uid).collect()));
+    }
+    Ok(found)
+}
+
+/// Waits until none of these pods is in a namespace; returns what is left.
+async fn none_left(
+    s: &Scenario,
+    namespace: &str,
+    is_meant: impl Fn(&Pod) -> bool + Send + Sync,
+) -> Option<String> {
+    let none = wait::check("no pod left", |pods: &[Pod]| {
+        let left = pods.iter().filter(|pod| is_meant(pod));
+        let names: Vec<String> = left.map(|p| format!("Pod {}", p.name_any())).collect();
+        Verdict::met_if(names.is_empty(), || names.join(", "))
+    });
+    let all = Api::<Pod>::namespaced(s.client.stream.clone(), namespace);
+    match wait::until(all, watcher::Config::default(), none, s.deadline().at_most(CALL)).await {
+        Ok(_) => None,
+        Err(WaitError::Timeout { last, .. }) => Some(last),
+        Err(error) => Some(chain(&error)),
+    }
 }

@@ -9,7 +9,7 @@ use kube::api::{Api, ListParams};
 use super::super::ground::{CALL, Ground, START, turn};
 use super::super::pods::pods_of;
 use crate::chain::chain;
-use crate::judge::trial::facts::{DRAINS, Drain};
+use crate::judge::trial::facts::{DRAINS, Drain, Workload};
 use crate::scenario::Failure;
 use crate::upgrade::{drain, uncordon, unmanaged};
 use crate::wait::pods;
@@ -46,9 +46,13 @@ async fn somebodys(ground: &Ground<'_>) -> Result<Option<String>, Failure> {
     let s = ground.s;
     let all = Api::<Pod>::all(s.client.unary.clone()).list(&ListParams::default()).await?.items;
     let on_worker = |pod: &Pod| s.cluster.workers().any(|node| node.name == pods::node(pod));
-    let theirs = all
-        .iter()
-        .find(|pod| pod.namespace().as_ref() != Some(&s.namespace) && on_worker(pod) && unmanaged(pod));
+    let is_ours = |pod: &Pod| {
+        let namespace = pod.namespace().unwrap_or_default();
+        let is_declared =
+            |w: &Workload| w.kind == "Pod" && w.namespace == namespace && w.name == pod.name_any();
+        ground.created.contains(&namespace) || ground.workloads.iter().any(is_declared)
+    };
+    let theirs = all.iter().find(|pod| !is_ours(pod) && on_worker(pod) && unmanaged(pod));
     Ok(theirs.map(|pod| format!("Pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any())))
 }
 

@@ -6,3 +6,4 @@ pub mod node_loss;
 pub mod pod_loss;
 pub mod ready;
 pub mod rollout;
+pub mod run;

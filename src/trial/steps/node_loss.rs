@@ -30,7 +30,7 @@ pub async fn lose_and_return(ground: &Ground<'_>) -> Result<(), Failure> {
     let Some(home) = busiest(s, &own) else {
         s.note("no worker runs a pod of the trial: no node is stopped");
         for claim in [&NODE_LOSS, &DATA, &RETURN] {
-            ground.prove(claim).await;
+            ground.prove(claim).await?;
         }
         return Ok(());
     };
@@ -41,13 +41,13 @@ pub async fn lose_and_return(ground: &Ground<'_>) -> Result<(), Failure> {
     volumes::list(s, "before-loss", &paths).await;
     let fault = ground.step("stop a worker", budget + CALL * 2, lose).await?;
     volumes::list(s, "during-loss", &paths).await;
-    ground.prove(&NODE_LOSS).await;
-    ground.prove(&DATA).await;
+    ground.prove(&NODE_LOSS).await?;
+    ground.prove(&DATA).await?;
 
     let given = s.cluster.topology.timing().node_return().total + START;
     ground.step("start the worker", given + CALL * 2, come_back(ground, home, fault)).await?;
     volumes::list(s, "after-return", &paths).await;
-    ground.prove(&RETURN).await;
+    ground.prove(&RETURN).await?;
     Ok(())
 }
 
@@ -116,18 +116,22 @@ async fn come_back(ground: &Ground<'_>, home: &Node, fault: ActiveFault<'_>) -> 
     fault.heal(deadline).await?;
     nodes::ready(&s.client, &home.name, deadline).await?;
     ground.settle("return", deadline.remaining()).await;
-    // Pods that were replaced elsewhere end on the returned node.
+    // Pods that were replaced elsewhere end on the returned node. The judge reports pods that did not end.
+    let all = ground.created.iter().map(|namespace| none_ending(s, namespace));
+    futures::future::join_all(all).await;
+    s.recorder.settle(s.deadline().at_most(Duration::from_secs(10))).await;
+    s.mark("returned");
+    Ok(())
+}
+
+async fn none_ending(s: &Scenario, namespace: &str) {
     let ending = wait::check("no pod of the trial is ending", |all: &[Pod]| {
         let ending: Vec<String> =
             all.iter().filter(|p| p.metadata.deletion_timestamp.is_some()).map(|p| p.name_any()).collect();
         Verdict::met_if(ending.is_empty(), || ending.join(", "))
     });
-    let all = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
-    // The judge reports pods that did not end.
+    let all = Api::<Pod>::namespaced(s.client.stream.clone(), namespace);
     let _ = wait::until(all, watcher::Config::default(), ending, s.deadline().at_most(CALL)).await;
-    s.recorder.settle(s.deadline().at_most(Duration::from_secs(10))).await;
-    s.mark("returned");
-    Ok(())
 }
 
 /// Returns the time for a loss: the topology's arithmetic, with the longest time that a pod tolerates an unreachable

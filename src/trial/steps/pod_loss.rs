@@ -23,7 +23,7 @@ pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
             s.note(format!("{} has no ready pod to delete", workload.title()));
             continue;
         };
-        let of = format!("{}/{}", workload.kind, workload.name);
+        let of = workload.subject();
         let uid = pod.uid().unwrap_or_default();
         s.mark(&format!("pod-loss {of}"));
         s.observe(

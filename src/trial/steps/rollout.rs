@@ -27,7 +27,11 @@ pub async fn restart_all(ground: &Ground<'_>) -> Result<(), Failure> {
             ));
             continue;
         }
-        let of = format!("{}/{}", workload.kind, workload.name);
+        if let Some(maker) = &workload.made_by {
+            s.note(format!("{} is not restarted: {maker} owns its template", workload.title()));
+            continue;
+        }
+        let of = workload.subject();
         s.mark(&format!("rollout {of}"));
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", &workload.kind));
         let api = Api::<DynamicObject>::namespaced_with(s.client.unary.clone(), &workload.namespace, &kind);
@@ -43,6 +47,6 @@ pub async fn restart_all(ground: &Ground<'_>) -> Result<(), Failure> {
 
 /// Whether the manifest says that a workload's pods are only replaced when somebody deletes them.
 fn is_on_delete(ground: &Ground<'_>, workload: &Workload) -> bool {
-    let object = ground.manifest.object(&workload.kind, &workload.name);
+    let object = workloads::object(&ground.manifest, workload);
     object.is_some_and(|o| o.body.pointer("/spec/updateStrategy/type").is_some_and(|kind| kind == "OnDelete"))
 }

@@ -1,7 +1,7 @@
 //! Falsehoods in a told trial, each with what comes out and what betrays it.
 
 use rstest::rstest;
-use seatrial::event::{Change, Event, FileEntry, Outcome};
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use seatrial::judge::trial::{CLAIMS, facts};
 use seatrial::judge::{self, Evidence};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::story::{PROBE, pod, told};
 use crate::passing_histories::undecided_without_a_fact;
-use crate::story::{Story, changed, says};
+use crate::story::{Story, changed, observed, says};
 
 /// Bends every state of an object from one mark to another; an empty mark is the beginning or the end.
 fn object(story: &mut Story, (from, to): (&str, &str), wanted: &str, mut how: impl FnMut(&mut Value)) {
@@ -113,6 +113,48 @@ fn starve(story: &mut Story, from: &str, to: &str) {
     }
 }
 
+/// Sets the user's budget for every probe: the longest outage in seconds, and the share of failed requests.
+fn budget(story: &mut Story, longest: f64, failed: f64) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::EXPECTED.name() {
+            value["budgets"] = json!({"*": {"longest": longest, "failed": failed}});
+        }
+    });
+}
+
+/// Changes a field of the command's record.
+fn command(story: &mut Story, field: &str, to: Value) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::COMMANDS.name() {
+            value[field] = to.clone();
+        }
+    });
+}
+
+/// Adds a custom resource whose wait ended with an error, or without.
+fn custom(story: &mut Story, error: Value) {
+    let gadget = json!({"kind": "Gadget", "namespace": "shop", "name": "first"});
+    let settled = json!({"step": "ready", "workload": gadget, "took": 1.0, "budget": 60.0, "error": error});
+    for event in [observed(&facts::SETTLED, settled), observed(&facts::CUSTOM_RESOURCES, [gadget])] {
+        let at = story.mark("ready");
+        let record = Record { event, ..story.records[at - 1].clone() };
+        story.records.insert(at, record);
+    }
+}
+
+/// An operator made a workload.
+fn made(story: &mut Story, name: &str) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::WORKLOADS.name() {
+            let all = value.as_array_mut().unwrap().iter_mut();
+            all.filter(|w| w["name"] == *name).for_each(|w| w["made_by"] = json!("Gadget first"));
+        }
+    });
+}
+
 const WEB: (&str, &str) = ("rollout Deployment/web", "rolled-out Deployment/web");
 const AGENT: (&str, &str) = ("rollout DaemonSet/agent", "rolled-out DaemonSet/agent");
 const LOSS: (&str, &str) = ("node-loss", "node-lost");
@@ -179,6 +221,18 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::drain_late("drain", |s: &mut Story| s.fact(&facts::DRAINS)["budget"] = json!(0.5), Failed, "the drain of w3 took 1.0 s of 0 s")]
 #[case::drain_incomplete("drain", |s: &mut Story| settled(s, "drain", "db", "error", json!("0 of 1")), Failed, "Deployment db: 0 of 1")]
 #[case::left("clean", |s: &mut Story| *s.fact(&facts::LEFT) = json!(["PersistentVolumeClaim shop data"]), Failed, "left: PersistentVolumeClaim shop data")]
+#[case::within_budget("rollout", |s: &mut Story| { budget(s, 60.0, 0.5); fail(s, AGENT, |n| n == 3); }, Passed, "Service shop: 1 of ")]
+#[case::over_the_share("rollout", |s: &mut Story| { budget(s, 60.0, 0.01); fail(s, AGENT, |n| n == 3); }, Failed, "of 1.00 %, the first: curl 28")]
+#[case::over_the_longest("rollout", |s: &mut Story| { budget(s, 0.1, 1.0); fail(s, AGENT, |n| n == 3); }, Failed, "s of 0.1 s")]
+#[case::an_explained_failure_counts_in_a_budget("rollout", |s: &mut Story| { budget(s, 60.0, 0.0); fail(s, WEB, |n| n == 5); }, Failed, "of 0.00 %")]
+#[case::over_the_share_and_starved("rollout", |s: &mut Story| { budget(s, 60.0, 0.01); fail(s, AGENT, |n| n == 3); starve(s, AGENT.0, AGENT.1); }, Inconclusive, "the machine starved")]
+#[case::command_failed("run", |s: &mut Story| command(s, "code", json!(3)), Failed, "`./smoke.sh` ended with 3: all is well")]
+#[case::command_late("run", |s: &mut Story| command(s, "budget", json!(0.5)), Failed, "ended with 0 after 1.0 s of 0 s")]
+#[case::command_killed("run", |s: &mut Story| command(s, "code", Value::Null), Failed, "did not end by itself")]
+#[case::command_killed_and_starved("run", |s: &mut Story| { command(s, "code", Value::Null); starve(s, "drained w3", "clean"); }, Inconclusive, "the machine starved")]
+#[case::custom_not_ready("ready", |s: &mut Story| custom(s, json!("Ready=False: NoQuorum")), Failed, "Gadget first: Ready=False: NoQuorum")]
+#[case::custom_ready("ready", |s: &mut Story| custom(s, Value::Null), Passed, "Gadget first was complete")]
+#[case::made_by_an_operator("rollout", |s: &mut Story| { made(s, "web"); forget(s, WEB.0, &["u-web-1-c"]); }, Passed, "Deployment web is not rolled out: Gadget first owns its template")]
 #[case::end_unseen("clean", |s: &mut Story| forget(s, "clean", &["u-web"]), Inconclusive, "Deployment web: its end was not recorded")]
 fn a_falsehood_is_found(
     #[case] claim: &str,
@@ -301,7 +355,8 @@ fn answers_may_need_another_workload_of_the_lost_node() {
 fn a_claim_is_undecided_without_a_fact() {
     let records = told().story.records;
     for claim in CLAIMS {
-        undecided_without_a_fact(claim, &records, 2);
+        // The claim on the commands reads their fact and their marks.
+        undecided_without_a_fact(claim, &records, if claim.id == "run" { 1 } else { 2 });
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use seatrial::event::{Change, Event, FileEntry, Outcome};
-use seatrial::judge::trial::facts::{self, DeletedPod, Drain, Expected, ServiceProbe, Settled, Workload};
+use seatrial::judge::trial::facts::{
+    self, DeletedPod, Drain, Expected, RunCommand, ServiceProbe, Settled, Workload,
+};
 use serde_json::{Value, json};
 
 use crate::story::Story;
@@ -28,7 +30,13 @@ pub struct Told {
 
 /// The workload of this kind and name.
 pub fn workload(kind: &str, name: &str) -> Workload {
-    Workload { kind: kind.into(), namespace: OWN.into(), name: name.into() }
+    Workload {
+        kind: kind.into(),
+        namespace: OWN.into(),
+        name: name.into(),
+        in_named_namespace: false,
+        made_by: None,
+    }
 }
 
 /// The workloads on trial.
@@ -258,6 +266,7 @@ pub fn told() -> Told {
     node_loss(&mut t);
     node_return(&mut t);
     drains(&mut t);
+    command(&mut t);
     clean(&mut t);
     t
 }
@@ -314,12 +323,17 @@ fn begin(t: &mut Told) {
     let probe = ServiceProbe {
         probe: PROBE.into(),
         service: "shop".into(),
+        namespace: Some(OWN.into()),
+        declared: None,
         port: 80,
         node: "w3".into(),
         steady: true,
     };
     t.story.observe(&facts::PROBES, [probe]);
-    t.story.observe(&facts::EXPECTED, Expected { outage: 5.0, detection: 55.0, margin: 0.1 });
+    t.story.observe(
+        &facts::EXPECTED,
+        Expected { outage: 5.0, detection: 55.0, margin: 0.1, budgets: BTreeMap::new() },
+    );
 }
 
 fn rollouts(t: &mut Told) {
@@ -449,6 +463,13 @@ fn drains(t: &mut Told) {
         t.story.marked(&format!("drained {node}"));
         t.all_settled("drain");
     }
+}
+
+fn command(t: &mut Told) {
+    let (command, output) = ("./smoke.sh".to_owned(), "all is well".to_owned());
+    t.story.marked("command ./smoke.sh");
+    t.wait(2.0, |_| false);
+    t.story.observe(&facts::COMMANDS, RunCommand { command, code: Some(0), took: 1.0, budget: 60.0, output });
 }
 
 fn clean(t: &mut Told) {

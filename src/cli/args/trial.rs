@@ -1,0 +1,80 @@
+//! Arguments of `plan`, `trial` and `schema`.
+
+use std::path::PathBuf;
+
+use super::{ImageArgs, OnArgs};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// Manifests of a trial, or a trial file, as for `trial` [default: the suites]
+    #[arg(value_name = "PATH", conflicts_with = "suite")]
+    pub paths: Vec<String>,
+    /// Claims of the trial to prove, separated by commas [default: all]
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
+    pub only: Vec<String>,
+    /// Claims of the trial to leave out, separated by commas
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
+    pub skip: Vec<String>,
+    /// Image of the trial, as for `trial`
+    #[arg(long, value_name = "NAME | FROM=TO", requires = "paths")]
+    pub image: Vec<String>,
+    /// Write the trial as a trial file, to be edited; an existing file stays
+    #[arg(long, value_name = "FILE", requires = "paths")]
+    pub write: Option<PathBuf>,
+    /// Suite to run; may be repeated [default: all except `upgrade`, `ha` and `upgraded`]
+    #[arg(long)]
+    pub suite: Vec<String>,
+    /// Topology to use instead of the one that each suite asks for
+    #[arg(long)]
+    pub topology: Option<String>,
+    /// The images that run.
+    #[command(flatten)]
+    pub images: ImageArgs,
+}
+
+/// Arguments of `trial`.
+#[derive(Debug, clap::Args)]
+pub struct TrialArgs {
+    /// What is on trial.
+    #[command(flatten)]
+    pub what: TrialInput,
+    /// Stop when a claim fails, and keep cluster, nodes and objects as they are, to look at them
+    #[arg(long, conflicts_with = "delete")]
+    pub keep_on_failure: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub on: OnArgs,
+}
+
+/// The manifests of a trial, and its claims.
+#[derive(Debug, clap::Args)]
+pub struct TrialInput {
+    /// Manifests: files, folders, or - for standard input; or one trial file
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+    /// Claims to prove, separated by commas [default: all]
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Claims to leave out, separated by commas
+    #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Image of the container engine to load onto the nodes; FROM=TO also replaces FROM in the manifests
+    #[arg(long, value_name = "NAME | FROM=TO")]
+    pub image: Vec<String>,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, clap::Args)]
+pub struct SchemaArgs {
+    /// The kind of file
+    #[arg(value_enum)]
+    pub what: Schema,
+}
+
+/// A file with a published schema.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Schema {
+    /// The trial file
+    Trial,
+}

@@ -1,0 +1,36 @@
+//! `run`: every command of the trial ends with 0.
+
+use super::facts;
+use crate::event::{Event, Record};
+use crate::judge::{Evidence, Finding, Holds, Missing};
+
+/// Judges `run`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let all = evidence.facts(&facts::COMMANDS)?;
+    let is_begun = |r: &&Record| matches!(&r.event, Event::Marked { mark } if mark.starts_with("command "));
+    let begun = evidence.records().iter().filter(is_begun).count();
+    if begun != all.len() {
+        return Err(Missing(format!("{begun} commands began, and {} ends were recorded", all.len())));
+    }
+    let ends = evidence.records_of(&facts::COMMANDS).map(|(record, _)| record.mono_us as f64 / 1e6);
+    for (end, run) in ends.zip(all) {
+        let span = (end - run.took, end);
+        let command = &run.command;
+        match run.code {
+            Some(0) => finding.within(
+                span,
+                run.budget,
+                format!("`{command}` ended with 0 after {:.1} s of {:.0} s", run.took, run.budget),
+            ),
+            Some(code) => finding.check(false, format!("`{command}` ended with {code}: {}", run.output)),
+            // The machine may have been too slow for the timeout.
+            None if finding.machine.starved_in(span.0, span.1) > 0.0 => finding
+                .unsure(format!("`{command}` did not end by itself: {}; the machine starved", run.output)),
+            None => finding.check(
+                Holds::of_any(false, span),
+                format!("`{command}` did not end by itself after {:.1} s: {}", run.took, run.output),
+            ),
+        };
+    }
+    Ok(())
+}

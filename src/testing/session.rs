@@ -1,0 +1,142 @@
+//! What the tests of one invocation share: a run with its folder, and the way an interrupt reaches them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::chain;
+use crate::cluster::{self, Clusters};
+use crate::config::Settings;
+use crate::engine::Engine;
+use crate::judge::Conclusion;
+use crate::progress::{Progress, Update};
+use crate::report::{self, FORMATS};
+use crate::run::{Run, new_id};
+use crate::scenario::Failure;
+use crate::{event, sanitise};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The result of a test. `?` converts every error into it.
+pub type Outcome = Result<(), Stopped>;
+
+/// Why a test stopped. Its `Debug` form, which `cargo test` prints, is one line for people.
+pub struct Stopped(Failure);
+
+impl<E: Into<Failure>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl std::fmt::Debug for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&chain(&*self.0))
+    }
+}
+
+/// How a process of tests runs.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// The program `seatrial`, which removes idle clusters; by default the one in PATH.
+    pub program: Option<PathBuf>,
+}
+
+impl Session {
+    /// Joins this invocation's run, does `work`, and writes the reports. `suites` names the scenarios of the work.
+    /// Afterwards the run's folder has the reports of all tests so far.
+    ///
+    /// # Errors
+    /// The error of the work, of the engine, of the images, or of a report.
+    pub async fn in_run<T>(
+        &self,
+        suites: &[&str],
+        work: impl AsyncFnOnce(&Run) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            return Err("interrupted".into());
+        }
+        let settings = Settings::resolve(variable)?;
+        let engine = Engine::connect(&settings.engine).await?;
+        let cancel = CancellationToken::new();
+        let clusters = Clusters::new(settings, engine, shown(), "tests");
+        let run = Box::pin(Run::begin(clusters, id(), suites, cancel.clone())).await?;
+        let result = tokio::select! {
+            result = Box::pin(work(&run)) => result,
+            () = cancel_on_signal(&cancel) => unreachable!("it only cancels"),
+        };
+        self.end(&run, suites, result.is_ok())?;
+        result
+    }
+
+    /// Records the end of these scenarios, starts the processes that remove idle clusters, and writes the reports.
+    fn end(&self, run: &Run, suites: &[&str], is_ok: bool) -> Result<(), Failure> {
+        let file = run.log.dir().join("events.jsonl");
+        // Tests share the run and may run at the same time: each ends its own part.
+        let floor = if is_ok { Conclusion::Passed } else { Conclusion::Failed };
+        let claims = report::read(&file)?.claims;
+        let own = claims.iter().filter(|claim| suites.contains(&claim.suite.as_str()));
+        run.end(own.map(|claim| claim.verdict).fold(floor, Ord::max))?;
+        let done = report::RunReport::of(&event::read(&file)?);
+        for name in done.clusters.iter().map(|c| &c.name).collect::<BTreeSet<_>>() {
+            self.watch(run, name)?;
+        }
+        report::write(FORMATS, &done, run.log.dir())?;
+        Ok(())
+    }
+
+    fn watch(&self, run: &Run, name: &str) -> Result<(), Failure> {
+        let program = self.program.clone().or_else(|| which::which("seatrial").ok());
+        match &program {
+            Some(program) => Ok(cluster::start_watcher(&run.clusters.settings, Path::new(program), name)?),
+            None => {
+                run.clusters.progress.say(&format!(
+                    "{name} stays: the program seatrial is not in PATH, and removes it when it is idle"
+                ));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The id of an invocation: that of nextest, which starts a process for each test, or a new one.
+fn id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| match variable("NEXTEST_RUN_ID") {
+        Some(id) => format!("nextest-{}", id.split('-').next().unwrap_or_default()),
+        None => new_id(jiff::Timestamp::now()),
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no command line that reads the environment for it")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn shown() -> Progress {
+    let say = |text: &str| eprintln!("{}", sanitise::line(text));
+    Progress::new(move |update| match update {
+        Update::Said(text) => say(text),
+        Update::Started { task } => say(&format!("{task} ...")),
+        Update::Detail { task, text } => say(&format!("{task}: {text}")),
+        Update::Ended { task, took, error } => {
+            say(&format!("{task} {} ({:.1} s)", error.unwrap_or("done"), took.as_secs_f64()));
+        }
+    })
+}
+
+/// Never returns. After a signal the stories heal and end, and later tests fail at once.
+async fn cancel_on_signal(cancel: &CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    cancel.cancel();
+    std::future::pending::<()>().await;
+}

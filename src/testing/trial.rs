@@ -1,0 +1,91 @@
+//! A trial as a test.
+
+use std::path::Path;
+
+use super::session::{Outcome, Session};
+use crate::cluster::{THREE, TopologySource};
+use crate::judge::Claim;
+use crate::run::Run;
+use crate::scenario::Failure;
+use crate::trial::{Images, Source, Stage, Trial, read};
+
+/// Returns a trial with a name, which is the name of its scenario in the reports.
+pub fn trial(name: &'static str) -> TrialTest {
+    TrialTest {
+        name,
+        sources: Vec::new(),
+        images: Vec::new(),
+        topology: &THREE,
+        claims: Vec::new(),
+        session: Session::default(),
+    }
+}
+
+/// A trial that a test describes and runs.
+#[derive(Clone, Debug)]
+#[must_use = "a trial runs with `standard` or `run`"]
+pub struct TrialTest {
+    name: &'static str,
+    sources: Vec<Source>,
+    images: Vec<String>,
+    topology: &'static TopologySource,
+    claims: Vec<&'static Claim>,
+    session: Session,
+}
+
+impl TrialTest {
+    /// Adds a manifest, or a folder with manifests. Paths are relative to the package's folder, in which cargo runs tests.
+    pub fn manifests(mut self, path: impl AsRef<Path>) -> Self {
+        self.sources.push(Source::Path(path.as_ref().into()));
+        self
+    }
+
+    /// Adds an image of the container engine: `NAME`, or `FROM=TO` to replace a name in the manifests.
+    pub fn image(mut self, argument: impl Into<String>) -> Self {
+        self.images.push(argument.into());
+        self
+    }
+
+    /// Runs on a cluster of this topology in place of [`THREE`].
+    pub fn on(mut self, topology: &'static TopologySource) -> Self {
+        self.topology = topology;
+        self
+    }
+
+    /// Names claims that the story must prove: one that it does not reach is inconclusive, and the test fails.
+    pub fn proves(mut self, claims: impl IntoIterator<Item = &'static Claim>) -> Self {
+        self.claims.extend(claims);
+        self
+    }
+
+    /// Uses these settings of the process of tests.
+    pub fn within(mut self, session: Session) -> Self {
+        self.session = session;
+        self
+    }
+
+    /// Runs the standard trial.
+    ///
+    /// # Errors
+    /// A claim that did not pass, or what kept the trial from its end.
+    pub async fn standard(self) -> Outcome {
+        let trial = self.read()?;
+        let Self { name, topology, session, .. } = self;
+        Ok(session.in_run(&[name], async |run| Ok(trial.run_as(run, name, topology).await?)).await?)
+    }
+
+    /// Applies the manifests, waits until everything is complete, runs `story` while the probes ask, and deletes everything.
+    ///
+    /// # Errors
+    /// As [`TrialTest::standard`].
+    pub async fn run(self, story: impl AsyncFnOnce(&Stage<'_, '_>) -> Result<(), Failure>) -> Outcome {
+        let trial = self.read()?;
+        let Self { name, topology, claims, session, .. } = self;
+        let own = async |run: &Run| Ok(trial.run_story(run, (name, topology), &claims, story).await?);
+        Ok(session.in_run(&[name], own).await?)
+    }
+
+    fn read(&self) -> Result<Trial, Failure> {
+        Ok(Trial::new(read(&self.sources)?, Images::read(&self.images)?)?)
+    }
+}

@@ -1,0 +1,44 @@
+//! The workloads that operators make of custom resources.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::{Resource, ResourceExt};
+
+use super::ground::Ground;
+use crate::judge::trial::facts::Workload;
+use crate::scenario::Failure;
+
+/// Returns the Deployments, StatefulSets and DaemonSets in the trial's namespaces that no manifest declares: operators made
+/// them.
+pub(in crate::trial) async fn made(ground: &Ground<'_>) -> Result<Vec<Workload>, Failure> {
+    let mut found = Vec::new();
+    for namespace in &ground.created {
+        of_kind::<Deployment>(ground, namespace, &mut found).await?;
+        of_kind::<StatefulSet>(ground, namespace, &mut found).await?;
+        of_kind::<DaemonSet>(ground, namespace, &mut found).await?;
+    }
+    Ok(found)
+}
+
+async fn of_kind<K>(ground: &Ground<'_>, namespace: &str, found: &mut Vec<Workload>) -> Result<(), Failure>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let kind = ApiResource::erase::<K>(&());
+    let api = Api::<DynamicObject>::namespaced_with(ground.s.client.unary.clone(), namespace, &kind);
+    for object in api.list_metadata(&ListParams::default()).await?.items {
+        let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+        let maker = owner.map_or("an operator".into(), |owner| format!("{} {}", owner.kind, owner.name));
+        let workload = Workload {
+            kind: K::kind(&()).into_owned(),
+            namespace: namespace.into(),
+            name: object.name_any(),
+            in_named_namespace: *namespace != ground.s.namespace,
+            made_by: None,
+        };
+        if !ground.workloads.contains(&workload) {
+            found.push(Workload { made_by: Some(maker), ..workload });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What a story of a user's own sees of its trial.
+
+use std::ops::Deref;
+
+use super::file::{RunPart, Step};
+use super::ground::Ground;
+use super::pods::pods_of;
+use super::story;
+use crate::judge::trial::facts::Workload;
+use crate::node::Node;
+use crate::scenario::{Failure, Scenario};
+use crate::wait::pods;
+
+/// A trial whose manifests are applied and complete, and whose probes ask. Everything of [`Scenario`] is there, too: facts,
+/// faults, claims.
+#[derive(Clone, Copy)]
+pub struct Stage<'g, 's> {
+    pub(in crate::trial) ground: &'g Ground<'s>,
+}
+
+impl Deref for Stage<'_, '_> {
+    type Target = Scenario;
+
+    fn deref(&self) -> &Scenario {
+        self.ground.s
+    }
+}
+
+impl std::fmt::Debug for Stage<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("workloads", &self.ground.workloads).finish_non_exhaustive()
+    }
+}
+
+impl Stage<'_, '_> {
+    /// The workloads on trial.
+    pub fn workloads(&self) -> &[Workload] {
+        &self.ground.workloads
+    }
+
+    /// Returns a workload on trial, by its kind and name.
+    ///
+    /// # Errors
+    /// There is no such workload.
+    pub fn workload(&self, kind: &str, name: &str) -> Result<&Workload, Failure> {
+        let found = self.ground.workloads.iter().find(|w| w.kind == kind && w.name == name);
+        found.ok_or_else(|| format!("{kind} {name} is not on trial").into())
+    }
+
+    /// Returns the worker that runs the most pods of the trial.
+    ///
+    /// # Errors
+    /// No worker runs one.
+    pub async fn busiest_worker(&self) -> Result<&Node, Failure> {
+        let mut on = Vec::new();
+        for workload in &self.ground.workloads {
+            let own = pods_of(self.ground.s, workload).await?;
+            on.extend(own.iter().map(|pod| pods::node(pod).to_owned()));
+        }
+        let count = |node: &Node| on.iter().filter(|name| **name == node.name).count();
+        let workers = self.ground.s.cluster.workers().filter(|node| count(node) > 0);
+        workers.max_by_key(|node| count(node)).ok_or_else(|| "no worker runs a pod of the trial".into())
+    }
+
+    /// Restarts each workload, and proves `rollout`.
+    ///
+    /// # Errors
+    /// The step could not be taken. A claim that fails is no error of the story.
+    pub async fn rollout(&self) -> Result<(), Failure> {
+        story::one(self.ground, &Step::Rollout).await
+    }
+
+    /// Deletes a pod of each workload, and proves `pod-loss`.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`].
+    pub async fn pod_loss(&self) -> Result<(), Failure> {
+        story::one(self.ground, &Step::PodLoss).await
+    }
+
+    /// Stops the busiest worker and starts it again, and proves `node-loss`, `data` and `return`.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`].
+    pub async fn node_loss(&self) -> Result<(), Failure> {
+        story::one(self.ground, &Step::NodeLoss).await
+    }
+
+    /// Drains each worker, and proves `drain`.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`].
+    pub async fn drain(&self) -> Result<(), Failure> {
+        story::one(self.ground, &Step::Drain).await
+    }
+
+    /// Runs a command in `sh` with `KUBECONFIG` and `SEATRIAL_NAMESPACE`, for at most 5 minutes, and proves `run`.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`].
+    pub async fn command(&self, command: &str) -> Result<(), Failure> {
+        story::one(self.ground, &Step::Run(RunPart::Command(command.to_owned()))).await
+    }
+}
