@@ -13,6 +13,9 @@ use tokio::process::Command;
 use crate::deadline::Deadline;
 use crate::{chain, sanitise, secret};
 
+/// Time for the end of both streams after the end of the program: a process that it left in the background may hold them.
+const STREAMS: Duration = Duration::from_secs(1);
+
 /// A program with its arguments, ready to run. The child gets its own process group: a Ctrl-C at the terminal reaches
 /// only seatrial, which ends its children itself.
 #[derive(Clone)]
@@ -155,7 +158,8 @@ impl Exec {
         words.map(|w| quote(&w.to_string_lossy())).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs the program to its end and returns its output.
+    /// Runs the program to its end and returns its output. Processes that it left in its group are killed if they still hold
+    /// a stream one second later.
     ///
     /// # Errors
     /// [`ExecError`]; a status other than 0 is an error.
@@ -202,12 +206,22 @@ impl Exec {
                 }
             }
         };
-        let whole = async { tokio::join!(feed, read, child.wait()).2 };
-        let ended = deadline.bound(whole).await;
-        if ended.is_ok() {
-            // The child was reaped: its process id may belong to another process by now.
-            group.0 = None;
-        }
+        let ended = {
+            let mut streams = std::pin::pin!(async { tokio::join!(feed, read) });
+            let whole = async {
+                tokio::select! {
+                    ended = child.wait() => (ended, Deadline::after(STREAMS).bound(&mut streams).await.is_ok()),
+                    _ = &mut streams => (child.wait().await, true),
+                }
+            };
+            deadline.bound(whole).await
+        };
+        let ended = ended.map(|(ended, all_read)| {
+            // The child was reaped: its process id may belong to another process by now, unless a member of its group still
+            // holds a stream.
+            group.0 = group.0.filter(|_| !all_read);
+            ended
+        });
         match ended {
             Ok(Ok(status)) if status.success() => Ok(Output { stdout: out, stderr: err }),
             Ok(Ok(status)) => Err(ExecError::Failed { command, status, stdout: out, stderr: err }),
@@ -303,6 +317,25 @@ mod tests {
 
     fn soon() -> Deadline {
         Deadline::after(Duration::from_secs(5))
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ended_is_not_waited_for_because_of_its_children() {
+        let began = std::time::Instant::now();
+        let out = Exec::new("sh").args(["-c", "sleep 60 & echo $!; exit 0"]).run(soon()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        let pid = rustix::process::Pid::from_raw(out.stdout.trim().parse().unwrap()).unwrap();
+        // The child is killed; it stays a zombie until its new parent reaps it.
+        let lives = || {
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+            rustix::process::test_kill_process(pid).is_ok() && !stat.contains(") Z ")
+        };
+        let limit = soon();
+        while lives() && !limit.is_over() {
+            limit.pause(Duration::from_millis(20)).await;
+        }
+        assert!(!lives());
     }
 
     #[tokio::test]

@@ -2,14 +2,16 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use super::apply::{Served, failed, is_definition, segment, tried};
+use super::bound::{ClaimStays, delete_claim, delete_claim_of};
 use super::faults::Failures;
-use super::held::{Holder, mark_claims};
+use super::held::{Holder, is_claim_of_set, mark_claims};
 use super::{Manifest, ManifestError, NAMESPACE_LABEL, Object, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
@@ -106,16 +108,48 @@ async fn one(
         if !held.is_empty() {
             return Err(ManifestError::Holds { place: Box::new(object.place.clone()), held });
         }
+        if contents == Contents::Delete && object.is("", "PersistentVolume") {
+            let claim = delete_claim_of(holder.client, &found.data, deadline).await;
+            claim.map_err(|why| stays(object, deadline, why))?;
+        }
         let asked = delete_exact(api, &name, &uid, DeleteParams::background(), deadline).await;
         if !asked.map_err(failed)? {
             continue;
         }
-        gone(watched.clone(), &name, &uid, deadline).await.map_err(|source| ManifestError::Left {
-            place: Box::new(object.place.clone()),
-            source: Box::new(source),
-        })?;
+        gone(watched.clone(), &name, &uid, deadline).await.map_err(|source| left(object, source))?;
+        if contents == Contents::Delete && object.is("apps", "StatefulSet") {
+            delete_claims_of(holder).await?;
+        }
     }
     Ok(())
+}
+
+fn left(object: &Object, source: WaitError) -> ManifestError {
+    ManifestError::Left { place: Box::new(object.place.clone()), source: Box::new(source) }
+}
+
+/// Deletes the claims of a StatefulSet, which Kubernetes keeps. A claim of somebody else stays.
+async fn delete_claims_of(holder: &Holder<'_>) -> Result<(), ManifestError> {
+    let Holder { client, object, deadline, .. } = *holder;
+    let Some(namespace) = object.namespace() else { return Ok(()) };
+    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace);
+    let all = ListParams::default();
+    let found = tried(deadline, || api.list_metadata(&all)).await;
+    let found = found.map_err(|source| failed(object, "list its claims", deadline, source))?;
+    for claim in found.items.iter().filter(|claim| is_claim_of_set(claim, object)) {
+        let (name, uid) = (claim.name_any(), claim.uid().unwrap_or_default());
+        let deleted = delete_claim(client, (namespace, &name, &uid), deadline).await;
+        deleted.map_err(|why| stays(object, deadline, why))?;
+    }
+    Ok(())
+}
+
+/// Returns the error of an object whose claim stays.
+fn stays(object: &Object, deadline: Deadline, why: ClaimStays) -> ManifestError {
+    match why {
+        ClaimStays::Api(source) => failed(object, "delete its claim", deadline, source),
+        ClaimStays::Wait(source) => left(object, source),
+    }
 }
 
 /// The objects of the cluster that an object of a manifest means.

@@ -1,16 +1,15 @@
 //! Objects of a test outside its namespace: cluster-scoped objects, and objects in other namespaces. A label names the
 //! test's namespace, and a label of that namespace says that such objects may exist.
 
-use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::discovery::Scope;
-use kube::discovery::{ApiGroup, verbs};
 use serde_json::json;
 
-use super::apply::{discover, tried};
+use super::apply::tried;
 use super::delete::{delete_exact, gone};
+use super::inventory::list_all;
 use super::kinds::is_own;
 use super::{FIELD_MANAGER, ManifestError, NAMESPACE_LABEL, TestNamespace, is_ours};
 use crate::client::{ApiError, Client};
@@ -18,8 +17,6 @@ use crate::deadline::Deadline;
 
 /// The label of a test's namespace that has objects elsewhere.
 pub(super) const ELSEWHERE_LABEL: &str = "dev.seatrial.elsewhere";
-/// Number of kinds that are listed at the same time.
-const AT_ONCE: usize = 8;
 
 impl TestNamespace {
     /// Records that objects of the test may be outside the namespace, before the first of them is applied:
@@ -46,19 +43,24 @@ impl TestNamespace {
         client: &Client,
         deadline: Deadline,
     ) -> Result<(), ManifestError> {
-        if !self.has_elsewhere(client, deadline).await? {
-            return Ok(());
+        match self.has_elsewhere(client, deadline).await? {
+            true => self.sweep_found(client, deadline).await,
+            false => Ok(()),
         }
-        let mut found = self.found(client, deadline).await?;
+    }
+
+    /// As [`TestNamespace::sweep_elsewhere`], whether or not the namespace still exists. What cannot be listed or deleted
+    /// keeps nothing else: the first error is returned at the end.
+    pub(super) async fn sweep_found(&self, client: &Client, deadline: Deadline) -> Result<(), ManifestError> {
+        let (mut found, mut error) = self.found(client, deadline).await?;
         found.sort_by_key(|(resource, ..)| turn(resource));
-        let turns = found.chunk_by(|(a, ..), (b, ..)| turn(a) == turn(b));
-        for together in turns {
+        for together in found.chunk_by(|(a, ..), (b, ..)| turn(a) == turn(b)) {
             let asked = together.iter().map(|object| self.one(client, object, deadline));
             for done in futures::future::join_all(asked).await {
-                done?;
+                error = error.or(done.err());
             }
         }
-        Ok(())
+        error.map_or(Ok(()), Err)
     }
 
     async fn has_elsewhere(&self, client: &Client, deadline: Deadline) -> Result<bool, ManifestError> {
@@ -68,40 +70,22 @@ impl TestNamespace {
         Ok(found.is_some_and(|namespace| namespace.labels().contains_key(ELSEWHERE_LABEL)))
     }
 
-    /// Returns the objects with the namespace's label that seatrial created, each with its kind, namespace, name and UID.
-    async fn found(&self, client: &Client, deadline: Deadline) -> Result<Vec<Found>, ManifestError> {
-        let discovery = discover(client, deadline).await?;
-        let kinds = discovery.groups().flat_map(ApiGroup::resources_by_stability);
-        let can = |(_, can): &(ApiResource, kube::discovery::ApiCapabilities)| {
-            can.supports_operation(verbs::LIST) && can.supports_operation(verbs::DELETE)
-        };
-        let kinds: Vec<_> = kinds.filter(can).filter(|(resource, _)| !stays(resource)).collect();
+    /// Returns the objects with the namespace's label that seatrial created, each with its kind, namespace, name and UID,
+    /// and the error of a kind that cannot be listed.
+    async fn found(
+        &self,
+        client: &Client,
+        deadline: Deadline,
+    ) -> Result<(Vec<Found>, Option<ManifestError>), ManifestError> {
         let ours = ListParams::default().labels(&format!("{NAMESPACE_LABEL}={}", self.name));
-        let listed = kinds.into_iter().map(|(resource, can)| {
-            let (client, ours) = (client.unary.clone(), ours.clone());
-            async move {
-                let api = Api::<DynamicObject>::all_with(client, &resource);
-                match tried(deadline, || api.list_metadata(&ours)).await {
-                    Ok(list) => Ok((resource, can.scope, list.items)),
-                    // The feature of this kind is off, or the kind was removed meanwhile.
-                    Err(error) if matches!(error.code(), Some(404 | 405)) => {
-                        Ok((resource, can.scope, Vec::new()))
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+        let (listed, error) = list_all(client, &ours, deadline).await?;
+        let ours = listed.into_iter().filter(|(resource, _, meta)| is_ours(meta) && !stays(resource));
+        let found = ours.map(|(resource, scope, meta)| {
+            let namespace = meta.namespace.filter(|_| scope == Scope::Namespaced);
+            (resource, namespace, meta.name.unwrap_or_default(), meta.uid.unwrap_or_default())
         });
-        let listed: Result<Vec<_>, ApiError> = stream::iter(listed).buffered(AT_ONCE).try_collect().await;
-        let listed = listed.map_err(|source| failed(&self.name, "list the objects of", deadline, source))?;
-        let mut found = Vec::new();
-        for (resource, scope, items) in listed {
-            for meta in items.into_iter().map(|item| item.metadata).filter(is_ours) {
-                let namespace = meta.namespace.filter(|_| scope == Scope::Namespaced);
-                let (name, uid) = (meta.name.unwrap_or_default(), meta.uid.unwrap_or_default());
-                found.push((resource.clone(), namespace, name, uid));
-            }
-        }
-        Ok(found)
+        let error = error.map(|source| failed(&self.name, "list the objects of", deadline, source));
+        Ok((found.collect(), error))
     }
 
     async fn one(&self, client: &Client, found: &Found, deadline: Deadline) -> Result<(), ManifestError> {
@@ -141,11 +125,11 @@ fn turn(resource: &ApiResource) -> usize {
     }
 }
 
-/// Whether a kind is deleted after the namespace. Events need no deletion.
+/// Whether a kind is deleted after the namespace.
 fn stays(resource: &ApiResource) -> bool {
     matches!(
         (resource.group.as_str(), resource.kind.as_str()),
-        ("", "PersistentVolume" | "Event") | ("storage.k8s.io", "StorageClass") | ("events.k8s.io", "Event")
+        ("", "PersistentVolume") | ("storage.k8s.io", "StorageClass")
     )
 }
 

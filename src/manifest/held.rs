@@ -112,6 +112,16 @@ fn is_claim_of(claim: &str, set: &Value, name: &str) -> bool {
     })
 }
 
+/// Whether a claim was made for a StatefulSet of a manifest, and not by somebody else.
+pub(super) fn is_claim_of_set(claim: &PartialObjectMeta<PersistentVolumeClaim>, set: &Object) -> bool {
+    is_claim_of(&claim.name_any(), &set.body, set.name()) && !is_somebodys(CLAIM, &claim.metadata)
+}
+
+/// Whether a StatefulSet of a manifest would take over a claim of this name.
+pub(super) fn takes_over(set: &Object, claim: &str) -> bool {
+    set.is("apps", "StatefulSet") && is_claim_of(claim, &set.body, set.name())
+}
+
 /// Marks the claims of a StatefulSet of seatrial that is about to be deleted. Kubernetes keeps these claims; the mark
 /// says that they may be deleted with their namespace. Claims that somebody else created are not marked. A claim
 /// that cannot be marked counts as somebody else's, as do the claims of sets that an operator created: their owner is

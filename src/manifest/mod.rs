@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 
 mod apply;
+mod bound;
 mod check;
 mod delete;
 mod elsewhere;
@@ -20,6 +21,7 @@ mod folder_users;
 mod held;
 mod host_folder;
 mod images;
+mod inventory;
 mod kinds;
 mod namespace;
 mod order;
@@ -32,6 +34,7 @@ pub use delete::{delete, delete_exact, delete_with_contents};
 pub use error::{ManifestError, OwnedField};
 pub use host_folder::{HostFolder, HostFolderError, Leftover};
 pub use images::ImageElsewhere;
+pub use inventory::Inventory;
 pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
 pub use scope::{ForeignReference, Kept, NAMESPACE_LABEL, Renamed, Scoped};
 

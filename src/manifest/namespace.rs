@@ -6,14 +6,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::apply::{discover, of_namespaces, tried};
+use super::bound::{ClaimStays, delete_claim_of};
 use super::delete::{delete_exact, exactly, gone};
 use super::{ManifestError, NAMESPACE_LABEL, is_ours};
 use crate::chain::chain;
@@ -208,7 +214,7 @@ impl TestNamespace {
     }
 
     /// Deletes the volumes of tests that were killed after they deleted their namespace and before they deleted their
-    /// volumes.
+    /// volumes, and what tests left elsewhere whose namespace somebody deleted.
     async fn delete_orphans(
         client: &Client,
         deadline: Deadline,
@@ -216,6 +222,12 @@ impl TestNamespace {
         let asked = async {
             let mut of = labelled::<PersistentVolume>(client, deadline).await?;
             of.extend(labelled::<StorageClass>(client, deadline).await?);
+            // Somebody may have deleted the namespace of a trial, and with it the label that leads to the rest.
+            of.extend(labelled::<Namespace>(client, deadline).await?);
+            of.extend(labelled::<CustomResourceDefinition>(client, deadline).await?);
+            of.extend(labelled::<ClusterRole>(client, deadline).await?);
+            of.extend(labelled::<ValidatingWebhookConfiguration>(client, deadline).await?);
+            of.extend(labelled::<MutatingWebhookConfiguration>(client, deadline).await?);
             // The namespaces are listed last: the namespace of a running test still exists.
             let (all, any) = (Api::<Namespace>::all(client.unary.clone()), ListParams::default());
             let alive = tried(deadline, || all.list(&any)).await?;
@@ -229,9 +241,11 @@ impl TestNamespace {
         let each = gone.into_iter().map(async |name| {
             let gone = Self { name, uid: String::new() };
             let deadline = deadline.at_most(PATIENCE);
+            let elsewhere = gone.sweep_found(client, deadline).await;
             let volumes = gone.sweep::<PersistentVolume>(client, true, deadline).await;
             let deleted = volumes.and(gone.sweep::<StorageClass>(client, true, deadline).await);
-            LeftNamespace { name: gone.name, kept: deleted.err().map(|error| chain(&error)), ours: true }
+            let kept = elsewhere.and(deleted).err().map(|error| chain(&error));
+            LeftNamespace { name: gone.name, kept, ours: true }
         });
         Ok(futures::future::join_all(each).await)
     }
@@ -252,6 +266,14 @@ impl TestNamespace {
             if !is_ours(&object.metadata) {
                 foreign.push(name);
                 continue;
+            }
+            // A claim in another namespace may hold the volume.
+            if wait {
+                match delete_claim_of(client, &object.data, deadline).await {
+                    Err(ClaimStays::Api(source)) => return Err(failed(source)),
+                    Err(ClaimStays::Wait(source)) => return Err(self.stuck(doing, source)),
+                    Ok(()) => {}
+                }
             }
             let asked = delete_exact(&api, &name, &uid, DeleteParams::background(), deadline).await;
             if !asked.map_err(failed)? || !wait {
@@ -285,8 +307,13 @@ where
 {
     let api = Api::<K>::all(client.unary.clone());
     let with_label = ListParams::default().labels(NAMESPACE_LABEL);
-    let found = tried(deadline, || api.list_metadata(&with_label)).await?;
-    let ours = found.items.iter().filter(|object| is_ours(&object.metadata));
+    let found = match tried(deadline, || api.list_metadata(&with_label)).await {
+        Ok(found) => found.items,
+        // The cluster does not serve the kind.
+        Err(error) if error.is_not_found() => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let ours = found.iter().filter(|object| is_ours(&object.metadata));
     Ok(ours.filter_map(|object| object.labels().get(NAMESPACE_LABEL).cloned()).collect())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::Stream;
 
-use super::Lines;
+use super::{Lines, RequestPace};
 use crate::event::{Event, EventLog, Outcome};
 
 /// Name of the probe in its samples.
@@ -42,16 +42,12 @@ pub fn start_as<E: Display + Send + 'static>(
 /// The command to run on a node, as words. It requests `/` of `host:port` until it is stopped, for at most `limit`, with the
 /// timeout `patience` for each request.
 pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
-    command_for(host, (port, "/"), patience, limit)
+    command_for(host, (port, "/"), RequestPace { pause: PAUSE, patience, limit })
 }
 
-/// As [`command`], for a port and a path, which begins with `/`.
-pub fn command_for(
-    host: &str,
-    (port, path): (u16, &str),
-    patience: Duration,
-    limit: Duration,
-) -> Vec<String> {
+/// As [`command`], for a port and a path, which begins with `/`, at another pace.
+pub fn command_for(host: &str, (port, path): (u16, &str), pace: RequestPace) -> Vec<String> {
+    let RequestPace { pause, patience, limit } = pace;
     // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
     // curl -v prints the system's message for a failed connection among other lines. The address that a Service led to
     // is in the kernel's list of connections without an answer, if the kernel has that list: entries of the last
@@ -78,7 +74,7 @@ done"#;
     let url = format!("http://{shown}:{port}{path}");
     let seconds = |d: Duration| format!("{}", d.as_secs_f64());
     let limit = limit.as_secs().to_string();
-    let (pause, port) = (seconds(PAUSE), port.to_string());
+    let (pause, port) = (seconds(pause), port.to_string());
     let words = ["sh", "-c", script, PROBE, &url, &seconds(patience), &limit, &pause, host, &port];
     words.map(str::to_owned).into()
 }

@@ -1,11 +1,23 @@
 //! A probe that is a command on a node: each line of its output is a sample.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use tokio::task::JoinHandle;
 
 use crate::event::{Event, EventLog};
+
+/// How fast a probe asks.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestPace {
+    /// Pause between two requests.
+    pub pause: Duration,
+    /// Timeout of a request.
+    pub patience: Duration,
+    /// Time after which the command ends by itself: an exec outlives a broken connection, and nobody could stop it then.
+    pub limit: Duration,
+}
 
 /// Records the output of a command. Created by [`http::start`](super::http::start) and
 /// [`dns::start`](super::dns::start).

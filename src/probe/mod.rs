@@ -24,5 +24,5 @@ pub use api::ApiProbe;
 pub use forward::{Forward, Route, Target};
 pub use inside::Inside;
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
-pub use lines::Lines;
+pub use lines::{Lines, RequestPace};
 pub use recorder::Recorder;

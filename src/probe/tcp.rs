@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::Stream;
 
-use super::Lines;
+use super::{Lines, RequestPace};
 use crate::event::{Event, EventLog, Outcome};
 
 /// Pause between two connections.
@@ -25,9 +25,9 @@ pub fn start_as<E: Display + Send + 'static>(
     Lines::start(probe, lines, log, move |line| sample(&name, line))
 }
 
-/// The command to run on a node, as words. It connects to `host:port` until it is stopped, for at most `limit`, with
-/// the timeout `patience` for each connection. It prints a line for each: exit code, milliseconds, reason.
-pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
+/// The command to run on a node, as words. It connects to `host:port` until it is stopped or its limit is over. It prints a line for each: exit code, milliseconds, reason.
+pub fn command(host: &str, port: u16, pace: RequestPace) -> Vec<String> {
+    let RequestPace { pause, patience, limit } = pace;
     // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
     let script = r#"now() {
   local up
@@ -47,7 +47,7 @@ while now; [ "$now" -lt "$end" ]; do
 done"#;
     let seconds = |d: Duration| format!("{}", d.as_secs_f64());
     let limit = limit.as_secs().to_string();
-    let (port, pause) = (port.to_string(), seconds(PAUSE));
+    let (port, pause) = (port.to_string(), seconds(pause));
     ["bash", "-c", script, "tcp", &limit, &seconds(patience), host, &port, &pause].map(str::to_owned).into()
 }
 
@@ -75,7 +75,8 @@ mod tests {
         let open = listener.local_addr().unwrap().port();
         // Nothing listens on port 1 of this host.
         for (port, expected) in [(open, Outcome::Acknowledged), (1, Outcome::Refused)] {
-            let words = command("127.0.0.1", port, Duration::from_secs(2), Duration::from_secs(4));
+            let (patience, limit) = (Duration::from_secs(2), Duration::from_secs(4));
+            let words = command("127.0.0.1", port, RequestPace { pause: PAUSE, patience, limit });
             let run = crate::exec::Exec::new(&words[0]).args(&words[1..]);
             let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(20))).await.unwrap();
             let lines: Vec<&str> = out.stdout.lines().collect();

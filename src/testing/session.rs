@@ -16,7 +16,7 @@ use crate::progress::{Progress, Update};
 use crate::report::{self, FORMATS};
 use crate::run::{Run, new_id};
 use crate::scenario::Failure;
-use crate::{event, sanitise};
+use crate::{event, sanitise, secret};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -117,7 +117,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn shown() -> Progress {
-    let say = |text: &str| eprintln!("{}", sanitise::line(text));
+    let say = |text: &str| eprintln!("{}", sanitise::line(&secret::hide_shapes(text)));
     Progress::new(move |update| match update {
         Update::Said(text) => say(text),
         Update::Started { task } => say(&format!("{task} ...")),

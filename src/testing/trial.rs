@@ -15,6 +15,7 @@ pub fn trial(name: &'static str) -> TrialTest {
         name,
         sources: Vec::new(),
         images: Vec::new(),
+        of_profile: false,
         topology: &THREE,
         claims: Vec::new(),
         session: Session::default(),
@@ -28,6 +29,7 @@ pub struct TrialTest {
     name: &'static str,
     sources: Vec<Source>,
     images: Vec<String>,
+    of_profile: bool,
     topology: &'static TopologySource,
     claims: Vec<&'static Claim>,
     session: Session,
@@ -43,6 +45,13 @@ impl TrialTest {
     /// Adds an image of the container engine: `NAME`, or `FROM=TO` to replace a name in the manifests.
     pub fn image(mut self, argument: impl Into<String>) -> Self {
         self.images.push(argument.into());
+        self
+    }
+
+    /// Replaces the images that the profile stands for, such as `nginx:1.9.1`, as the built-in suites do. Without this, no
+    /// image is replaced but by [`TrialTest::image`].
+    pub fn images_of_profile(mut self) -> Self {
+        self.of_profile = true;
         self
     }
 
@@ -70,8 +79,12 @@ impl TrialTest {
     /// A claim that did not pass, or what kept the trial from its end.
     pub async fn standard(self) -> Outcome {
         let trial = self.read()?;
-        let Self { name, topology, session, .. } = self;
-        Ok(session.in_run(&[name], async |run| Ok(trial.run_as(run, name, topology).await?)).await?)
+        let Self { name, topology, session, of_profile, .. } = self;
+        let standard = async |run: &Run| {
+            let trial = with_images(trial, run, of_profile);
+            Ok(trial.run_as(run, name, topology).await?)
+        };
+        Ok(session.in_run(&[name], standard).await?)
     }
 
     /// Applies the manifests, waits until everything is complete, runs `story` while the probes ask, and deletes everything.
@@ -80,12 +93,22 @@ impl TrialTest {
     /// As [`TrialTest::standard`].
     pub async fn run(self, story: impl AsyncFnOnce(&Stage<'_, '_>) -> Result<(), Failure>) -> Outcome {
         let trial = self.read()?;
-        let Self { name, topology, claims, session, .. } = self;
-        let own = async |run: &Run| Ok(trial.run_story(run, (name, topology), &claims, story).await?);
+        let Self { name, topology, claims, session, of_profile, .. } = self;
+        let own = async |run: &Run| {
+            let trial = with_images(trial, run, of_profile);
+            Ok(trial.run_story(run, (name, topology), &claims, story).await?)
+        };
         Ok(session.in_run(&[name], own).await?)
     }
 
     fn read(&self) -> Result<Trial, Failure> {
         Ok(Trial::new(read(&self.sources)?, Images::read(&self.images)?)?)
+    }
+}
+
+fn with_images(trial: Trial, run: &Run, of_profile: bool) -> Trial {
+    match of_profile {
+        true => trial.with_images(Images::replacing(run.images.substitutions())),
+        false => trial,
     }
 }

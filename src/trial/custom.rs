@@ -15,6 +15,9 @@ use crate::scenario::{Failure, Scenario};
 use crate::wait::custom_resources::custom_resource_ready;
 use crate::wait::{self, WaitError};
 
+/// Time for an operator to say anything about a custom resource. A kind without a status says nothing.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// A custom resource of the manifests.
 #[derive(Clone, Debug)]
 pub(in crate::trial) struct CustomResource {
@@ -55,8 +58,13 @@ async fn ready(s: &Scenario, custom: &CustomResource, budget: Duration) -> Resul
         None => Api::all_with(s.client.stream.clone(), &kind),
     };
     let one = watcher::Config::default().fields(&format!("metadata.name={}", custom.named.name));
-    let is_ready: Result<_, WaitError> =
-        wait::until(api, one, custom_resource_ready(&custom.named.title()), deadline).await;
-    is_ready?;
+    let title = custom.named.title();
+    let seen = custom_resource_ready(&title, false);
+    match wait::until(api.clone(), one.clone(), seen, deadline.at_most(SILENCE)).await {
+        Ok(_) => return Ok(()),
+        Err(WaitError::Timeout { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    wait::until(api, one, custom_resource_ready(&title, true), deadline).await?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the steps of a trial share: the workloads, and the times that they are given.
 
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -10,7 +11,7 @@ use super::{Trial, workloads};
 use crate::judge::trial::READY;
 use crate::judge::trial::facts::Workload;
 use crate::judge::{Claim, Conclusion};
-use crate::manifest::Manifest;
+use crate::manifest::{Inventory, Manifest};
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario, Stopped};
 
@@ -44,7 +45,11 @@ pub(in crate::trial) struct Ground<'s> {
     pub(in crate::trial) manifest: Manifest,
     /// Namespaces that hold nothing but the trial: its own, and those that its manifests create.
     pub(in crate::trial) created: Vec<String>,
+    /// What the cluster held outside these namespaces before anything was applied.
+    pub(in crate::trial) before: Inventory,
     pub(in crate::trial) workloads: Vec<Workload>,
+    /// The number of commands that were run.
+    pub(in crate::trial) commands: AtomicUsize,
     /// The custom resources of the manifests.
     pub(in crate::trial) custom: Vec<CustomResource>,
     pub(in crate::trial) recorder: Recorder,

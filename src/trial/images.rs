@@ -20,6 +20,11 @@ impl Images {
         Ok(Self(read.collect::<Result<_, _>>()?))
     }
 
+    /// Returns images that replace others by name.
+    pub fn replacing(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().map(|(from, to)| (Some(from), to)).collect())
+    }
+
     /// The names in the manifests that are replaced, each with the image that runs.
     pub fn replaced(&self) -> impl Iterator<Item = (String, String)> {
         self.0.iter().filter_map(|(from, to)| Some((from.clone()?, to.clone())))

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::TrialError;
+use super::file::is_trial_file;
 use crate::manifest::Manifest;
 
 /// Where manifests come from.
@@ -48,8 +49,13 @@ pub fn read(sources: &[Source]) -> Result<Manifest, TrialError> {
                 add("standard input", &bytes)?;
             }
             Source::Path(path) => {
-                for file in files(path)? {
+                let (files, is_folder) = (files(path)?, path.is_dir());
+                for file in files {
                     let bytes = std::fs::read(&file).map_err(failed(&file))?;
+                    // A trial file may be next to its manifests.
+                    if is_folder && std::str::from_utf8(&bytes).is_ok_and(is_trial_file) {
+                        continue;
+                    }
                     add(&file.display().to_string(), &bytes)?;
                 }
             }
@@ -101,6 +107,7 @@ mod tests {
         std::fs::write(dir.path().join("README.md"), "no manifest").unwrap();
         std::fs::create_dir(dir.path().join("d")).unwrap();
         let read = |path: &Path| super::read(&[Source::Path(path.into())]);
+        std::fs::write(dir.path().join("trial.yaml"), "trial: shop\nmanifests: [.]\n").unwrap();
         let manifest = read(dir.path()).unwrap();
         let names: Vec<&str> = manifest.objects().iter().map(|o| o.name()).collect();
         assert_eq!(names, ["a", "b", "c"]);

@@ -149,7 +149,9 @@ fn pulls(manifest: &Manifest, object: &Object, loaded: &[&str]) -> Vec<String> {
         }
     }
     for secret in each("imagePullSecrets").filter_map(|secret| secret["name"].as_str()) {
-        if manifest.object("Secret", secret).is_none() {
+        let is_it =
+            |o: &&Object| o.kind() == "Secret" && o.name() == secret && o.namespace() == object.namespace();
+        if !manifest.objects().iter().any(|o| is_it(&o)) {
             found.push(format!("pull secret {secret} is not among the manifests"));
         }
     }

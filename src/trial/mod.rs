@@ -80,13 +80,21 @@ fn is_other_hook(object: &Object) -> bool {
     })
 }
 
+/// Whether a controller made the object, as in the output of `kubectl get all -o yaml`. Its controller makes it again; a copy
+/// with the UID of an owner in another cluster is deleted at once by the garbage collector.
+fn is_controlled(object: &Object) -> bool {
+    let owners = object.body["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().any(|owner| owner["controller"] == true)
+}
+
 impl Trial {
     /// Returns the standard trial of these manifests, with all claims.
     ///
     /// # Errors
     /// [`TrialError::Nothing`] if no object of the manifests runs pods.
     pub fn new(mut manifest: Manifest, images: Images) -> Result<Self, TrialError> {
-        let left_out = manifest.leave_out(is_other_hook);
+        let mut left_out = manifest.leave_out(is_other_hook);
+        left_out.extend(manifest.leave_out(is_controlled));
         if workloads::declared(&manifest, "").is_empty() {
             let objects = manifest.objects().iter().map(|o| format!("{} {}", o.kind(), o.name())).collect();
             return Err(TrialError::Nothing { objects });
@@ -256,6 +264,25 @@ mod tests {
             trial.left_out.iter().map(|place| place.name.as_str()).collect::<Vec<_>>(),
             ["test", "old"]
         );
+    }
+
+    #[test]
+    fn what_a_controller_made_is_left_to_its_controller() {
+        let of = |kind: &str| {
+            format!(
+                "ownerReferences: [{{apiVersion: apps/v1, kind: {kind}, name: o, uid: u, controller: true}}]"
+            )
+        };
+        let text = format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}}}\n---\n\
+             {{apiVersion: apps/v1, kind: ReplicaSet, metadata: {{name: web-1, {}}}}}\n---\n\
+             {{apiVersion: v1, kind: Pod, metadata: {{name: web-1-x, {}}}}}\n",
+            of("Deployment"),
+            of("ReplicaSet")
+        );
+        let trial = Trial::new(Manifest::read("m.yaml", &text).unwrap(), Images::default()).unwrap();
+        let names: Vec<&str> = trial.manifest.objects().iter().map(Object::name).collect();
+        assert_eq!(names, ["web"]);
     }
 
     #[test]

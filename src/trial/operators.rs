@@ -5,6 +5,7 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::{Resource, ResourceExt};
 
 use super::ground::Ground;
+use super::workloads;
 use crate::judge::trial::facts::Workload;
 use crate::scenario::Failure;
 
@@ -26,7 +27,8 @@ where
 {
     let kind = ApiResource::erase::<K>(&());
     let api = Api::<DynamicObject>::namespaced_with(ground.s.client.unary.clone(), namespace, &kind);
-    for object in api.list_metadata(&ListParams::default()).await?.items {
+    for object in api.list(&ListParams::default()).await?.items {
+        let wants_none = object.data.pointer("/spec/replicas").is_some_and(|replicas| *replicas == 0);
         let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
         let maker = owner.map_or("an operator".into(), |owner| format!("{} {}", owner.kind, owner.name));
         let workload = Workload {
@@ -36,7 +38,8 @@ where
             in_named_namespace: *namespace != ground.s.namespace,
             made_by: None,
         };
-        if !ground.workloads.contains(&workload) {
+        let is_declared = workloads::object(&ground.manifest, &workload).is_some();
+        if !is_declared && !wants_none {
             found.push(Workload { made_by: Some(maker), ..workload });
         }
     }

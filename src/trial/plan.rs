@@ -71,8 +71,10 @@ impl Trial {
     /// Adds what is left out, replaced, asked, done, lacking and stored.
     fn plan_notes(&self, manifest: &Manifest, profile: &str, text: &mut String) {
         for place in &self.left_out {
-            let _ =
-                writeln!(text, "  not applied, a hook of Helm that an installation does not run: {place}");
+            let _ = writeln!(
+                text,
+                "  not applied, a hook of Helm that an installation does not run, or made by a controller: {place}"
+            );
         }
         for (from, to) in self.images.replaced() {
             let _ = writeln!(text, "  image {from} is replaced by {to}");

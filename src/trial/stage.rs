@@ -1,5 +1,6 @@
 //! What a story of a user's own sees of its trial.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 
 use super::file::{RunPart, Step};
@@ -38,13 +39,30 @@ impl Stage<'_, '_> {
         &self.ground.workloads
     }
 
-    /// Returns a workload on trial, by its kind and name.
+    /// Returns a workload on trial, by its kind and name. In two namespaces, `name` is `<namespace>/<name>`.
     ///
     /// # Errors
-    /// There is no such workload.
+    /// There is no such workload, or there are several.
     pub fn workload(&self, kind: &str, name: &str) -> Result<&Workload, Failure> {
-        let found = self.ground.workloads.iter().find(|w| w.kind == kind && w.name == name);
-        found.ok_or_else(|| format!("{kind} {name} is not on trial").into())
+        let is_it = |w: &&Workload| {
+            w.kind == kind && (w.name == name || name == format!("{}/{}", w.namespace, w.name))
+        };
+        let found: Vec<&Workload> = self.ground.workloads.iter().filter(is_it).collect();
+        match found.as_slice() {
+            [one] => Ok(one),
+            [] => Err(format!("{kind} {name} is not on trial").into()),
+            _ => Err(format!("{kind} {name} is in several namespaces: name it as NAMESPACE/{name}").into()),
+        }
+    }
+
+    /// Returns the names of the nodes that run live pods of a workload, each once.
+    ///
+    /// # Errors
+    /// The API's answer.
+    pub async fn nodes_of(&self, workload: &Workload) -> Result<Vec<String>, Failure> {
+        let own = pods_of(self.ground.s, workload).await?;
+        let nodes: BTreeSet<String> = own.iter().map(|pod| pods::node(pod).to_owned()).collect();
+        Ok(nodes.into_iter().filter(|node| !node.is_empty()).collect())
     }
 
     /// Returns the worker that runs the most pods of the trial.

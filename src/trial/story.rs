@@ -1,5 +1,6 @@
 //! The standard trial, step by step.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -17,6 +18,7 @@ use crate::event::Event;
 use crate::image::Loader;
 use crate::judge::trial::facts::{CUSTOM_RESOURCES, EXPECTED, Expected, WORKLOADS, Workload};
 use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN};
+use crate::manifest::Inventory;
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario};
 
@@ -50,7 +52,9 @@ pub(super) async fn framed(
         s.observe(&CUSTOM_RESOURCES, &custom);
     }
     for place in &trial.left_out {
-        s.note(format!("{place} is not applied: it is a hook of Helm that an installation does not run"));
+        s.note(format!(
+            "{place} is not applied: it is a hook of Helm that an installation does not run, or a controller made it"
+        ));
     }
     for text in lacks(&ground.manifest, &trial.images.loaded(), &Has::of(s).await?) {
         s.clusters.progress.say(&text);
@@ -105,8 +109,10 @@ pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure>
             ground.prove(&DRAIN).await
         }
         Step::Run(run) if ground.wants(&[&RUN]) => {
-            ground.s.mark(&format!("command {}", run.command()));
-            ground.step(&format!("run {}", run.command()), each, run::run(ground, run)).await?;
+            // By its number: a command may hold a password, and marks and steps are recorded as they are.
+            let number = ground.commands.fetch_add(1, Ordering::Relaxed) + 1;
+            ground.s.mark(&format!("command {number}"));
+            ground.step(&format!("run command {number}"), each, run::run(ground, run)).await?;
             ground.prove_whole(&RUN).await
         }
         _ => Ok(()),
@@ -118,13 +124,16 @@ async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Fai
     let kept = s.kept(trial.manifest(), s.deadline().at_most(CALL)).await?;
     let kinds = [ApiResource::erase::<DaemonSet>(&()), ApiResource::erase::<Job>(&())];
     let recorder = Recorder::beside(&s.client, &s.namespaces(), &kinds, &s.log).await?;
-    let created = kept.created.iter().cloned().chain([s.namespace.clone()]).collect();
+    let created: Vec<String> = kept.created.iter().cloned().chain([s.namespace.clone()]).collect();
+    let before = Inventory::of(&s.client, &created, s.deadline().at_most(CALL)).await?;
     Ok(Ground {
         workloads: workloads::declared(&kept.manifest, &s.namespace),
         custom: custom::declared(&kept.manifest, &s.namespace),
         manifest: kept.manifest,
         finished: Vec::new(),
+        commands: AtomicUsize::new(0),
         created,
+        before,
         recorder,
         trial,
         s,

@@ -22,17 +22,24 @@ pub fn declared(manifest: &Manifest) -> BTreeSet<String> {
     for object in manifest.objects() {
         if object.kind() == "PersistentVolume" {
             let spec = &object.body["spec"];
-            let paths = [&spec["hostPath"]["path"], &spec["local"]["path"]];
-            found.extend(paths.into_iter().filter_map(Value::as_str).map(str::to_owned));
+            found.extend(creatable(&spec["hostPath"]).map(str::to_owned));
+            found.extend(spec["local"]["path"].as_str().map(str::to_owned));
         } else {
             let template = object.body.pointer("/spec/template/spec/volumes");
             let volumes = template.or_else(|| object.body.pointer("/spec/volumes")).and_then(Value::as_array);
-            let paths = volumes.into_iter().flatten().filter_map(|v| v["hostPath"]["path"].as_str());
+            let paths = volumes.into_iter().flatten().filter_map(|v| creatable(&v["hostPath"]));
             found.extend(paths.map(str::to_owned));
         }
     }
     found.retain(|path| is_data(path));
     found
+}
+
+/// Returns the path of a hostPath that a pod may create as a folder. A file, a socket or a folder that must exist is not made.
+/// Source: Kubernetes' documentation, "Volumes: hostPath volume types".
+fn creatable(source: &Value) -> Option<&str> {
+    let kind = source["type"].as_str().unwrap_or_default();
+    source["path"].as_str().filter(|_| matches!(kind, "" | "DirectoryOrCreate"))
 }
 
 /// Returns every node that Kubernetes knows.
@@ -83,6 +90,18 @@ pub async fn list(s: &Scenario, listing: &str, paths: &BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_folders_that_a_pod_may_create_are_taken() {
+        for (kind, taken) in
+            [("FileOrCreate", 0), ("File", 0), ("Directory", 0), ("DirectoryOrCreate", 1), ("\"\"", 1)]
+        {
+            let pod = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{volumes: [{{name: v, hostPath: {{path: /mnt/x, type: {kind}}}}}]}}}}"
+            );
+            assert_eq!(declared(&Manifest::read("m.yaml", &pod).unwrap()).len(), taken, "{kind}");
+        }
+    }
 
     #[test]
     fn folders_are_found_in_volumes_and_in_pods_but_not_those_of_the_system() {

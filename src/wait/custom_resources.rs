@@ -10,18 +10,21 @@ use crate::sanitise;
 /// Conditions by which operators say that their object works, in the order in which they are looked for.
 const READY: [&str; 2] = ["Ready", "Available"];
 
-/// The operator has seen the object's current generation and calls it ready. An object that says nothing about itself is
-/// ready as soon as it exists.
-pub fn custom_resource_ready(title: &str) -> impl Check<DynamicObject> + use<> {
+/// The operator has seen the object's current generation and calls it ready. Operators write the status a moment after the
+/// object was applied, and some kinds have none: `may_be_silent` says whether an object without a status is ready.
+pub fn custom_resource_ready(title: &str, may_be_silent: bool) -> impl Check<DynamicObject> + use<> {
     let name = title.to_owned();
     check(format!("{title} ready"), move |objects: &[DynamicObject]| match objects.first() {
-        Some(object) => ready(object),
+        Some(object) => ready(object, may_be_silent),
         None => Verdict::NotYet(format!("{name} does not exist")),
     })
 }
 
-fn ready(object: &DynamicObject) -> Verdict {
+fn ready(object: &DynamicObject, may_be_silent: bool) -> Verdict {
     let status = object.data.get("status").unwrap_or(&Value::Null);
+    if !may_be_silent && status.as_object().is_none_or(|fields| fields.is_empty()) {
+        return Verdict::NotYet("its operator has said nothing yet".into());
+    }
     let (generation, seen) = (
         object.metadata.generation.unwrap_or_default(),
         status.get("observedGeneration").and_then(Value::as_i64),
@@ -59,14 +62,27 @@ mod tests {
     fn verdict(status: Value) -> Verdict {
         let object = json!({"apiVersion": "example.test/v1", "kind": "Widget",
             "metadata": {"name": "w", "generation": 2}, "status": status});
-        ready(&serde_json::from_value(object).unwrap())
+        ready(&serde_json::from_value(object).unwrap(), false)
+    }
+
+    #[test]
+    fn an_object_that_nobody_has_seen_is_not_ready_yet() {
+        for status in [json!(null), json!({})] {
+            let said = verdict(status.clone());
+            assert!(
+                matches!(&said, Verdict::NotYet(why) if why.contains("said nothing")),
+                "{status}: {said:?}"
+            );
+            let object =
+                json!({"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {}, "status": status});
+            assert_eq!(ready(&serde_json::from_value(object).unwrap(), true), Verdict::Met);
+        }
     }
 
     #[test]
     fn an_object_is_ready_when_its_operator_says_so_about_this_generation() {
         let with = |kind: &str, status: &str| json!([{"type": kind, "status": status, "reason": "r", "message": "m"}]);
         let met = [
-            json!(null),
             json!({"phase": "anything"}),
             json!({"observedGeneration": 2}),
             json!({"observedGeneration": 2, "conditions": with("Ready", "True")}),

@@ -31,12 +31,7 @@ static NOTICED: Claim =
 /// The claims of these tests' own stories, for whoever judges them again.
 pub fn claims(scenario: &str) -> &'static [&'static Claim] {
     static NOTICED_ALONE: [&Claim; 1] = [&NOTICED];
-    static OF_SHOP: [&Claim; 1] = [&trial::IN_TIME];
-    match scenario {
-        HUNG => &NOTICED_ALONE,
-        trial::OWN => &OF_SHOP,
-        _ => &[],
-    }
+    if scenario == HUNG { &NOTICED_ALONE } else { trial::own_claims(scenario) }
 }
 
 const HUNG: &str = "hung-worker";

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::session::in_run;
 
 /// The scenario of a story of a user's own on their manifests.
-pub const OWN: &str = "shop-own";
+const OWN: &str = "shop-own";
 /// The image of the manifests, which every profile replaces.
 const IMAGE: &str = "nginx:1.25";
 
@@ -23,7 +23,7 @@ async fn a_healthy_application_passes_its_trial() -> Outcome {
 }
 
 /// No worker that is lost longer than the topology allows.
-pub static IN_TIME: Claim =
+static IN_TIME: Claim =
     Claim::new("shop-noticed", "the loss of a worker is noticed in time", |evidence, finding| {
         let (took, budget) = evidence.fact(&NOTICED)?;
         finding.check(took <= budget, format!("noticed after {took:.1} s of {budget:.1} s"));
@@ -54,6 +54,26 @@ async fn shop(name: &'static str) -> anyhow::Result<TrialTest> {
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/trial/shop.yaml");
     let session = Session { program: Some(env!("CARGO_BIN_EXE_seatrial").into()) };
     Ok(trial(name).manifests(manifests).image(format!("{IMAGE}={image}")).within(session))
+}
+
+#[path = "../../examples/node_loss.rs"]
+#[expect(dead_code, reason = "its main")]
+mod node_loss;
+
+/// The claims of the stories of these tests and of the examples, by scenario.
+pub fn own_claims(scenario: &str) -> &'static [&'static Claim] {
+    static OF_SHOP: [&Claim; 1] = [&IN_TIME];
+    static OF_EXAMPLE: [&Claim; 1] = [&node_loss::SPREAD];
+    match scenario {
+        OWN => &OF_SHOP,
+        node_loss::NAME => &OF_EXAMPLE,
+        _ => &[],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_runs() -> Outcome {
+    node_loss::shop_survives_a_lost_node().await
 }
 
 /// As a user calls it: the command ends with 1, and its report names the empty volume.

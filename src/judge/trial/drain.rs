@@ -61,9 +61,15 @@ fn names_pod_of(evidence: &Evidence<'_>, workloads: &[Workload], text: &str) -> 
     let all = State::after(evidence.records());
     let uids: Vec<&str> = workloads.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
     let pods = evidence.changes("Pod").into_iter().filter_map(|(_, _, pod)| Object::new(pod).ok());
+    // The drain names a pod as namespace/name.
     let named = |pod: &Object<'_>| {
-        text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '.')
-            .any(|w| w.trim_matches('.') == pod.name())
+        let is_it = |word: &str| match word.trim_matches('.').split_once('/') {
+            Some((namespace, name)) => {
+                name == pod.name() && pod.text("/metadata/namespace").is_none_or(|of| of == namespace)
+            }
+            None => word.trim_matches('.') == pod.name(),
+        };
+        text.split(|c: char| !c.is_alphanumeric() && !"-./".contains(c)).any(is_it)
     };
     pods.filter(named).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
 }

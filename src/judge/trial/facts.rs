@@ -76,6 +76,10 @@ pub struct ServiceProbe {
     pub port: u16,
     /// The node from which the probe asks.
     pub node: String,
+    /// Whether the probe asks from a worker, next to the one that asks from a control plane. While that worker is lost, the
+    /// probe decides nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_worker: bool,
     /// Whether the Service answered steadily before the first disturbance. Otherwise nothing is judged by this probe.
     pub steady: bool,
 }

@@ -7,7 +7,7 @@
 //! Marks, in pairs: `rollout <subject>` and `rolled-out <subject>` for each workload, such as `rollout Deployment/web`,
 //! `pod-loss <subject>` and `pod-replaced <subject>` for each workload, `node-loss` and `node-lost`, `return` and `returned`,
 //! `drain <node>` and `drained <node>` for each worker. Single marks: `ready`, when all waits of the start are over,
-//! `command <command>` before each command, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
+//! `command <number>` before each command, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::{self, DeletedPod};
 use super::rollout::place;
-use super::state::{State, at_mark, node_of, uid};
+use super::state::{State, at_mark, declared, node_of, uid};
 use super::workloads::check_complete;
 use super::{check_settled, kinds, requests, summarise, workloads};
 use crate::judge::lost::Touched;
@@ -19,6 +19,10 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         let title = workload.title();
         if matches!(workload.kind.as_str(), "Job" | "Pod") {
             finding.check(true, format!("{title} keeps its pods: nothing would replace them"));
+            continue;
+        }
+        if wants_none(evidence, workload) {
+            finding.check(true, format!("{title} wants no pod"));
             continue;
         }
         let Some(deleted) = finding.part(|_| deleted.clone()) else { continue };
@@ -42,6 +46,12 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     }
     summarise(finding, &workloads);
     Ok(())
+}
+
+/// Whether a workload declares no pods, in the last state that was recorded before the first pod was deleted.
+fn wants_none(evidence: &Evidence<'_>, workload: &facts::Workload) -> bool {
+    let state = State::after(evidence.until("clean").records());
+    state.object(workload).is_some_and(|object| declared(&workload.kind, &object) == Some(0))
 }
 
 /// Returns the names of the claims that a pod mounts.

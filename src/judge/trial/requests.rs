@@ -79,10 +79,18 @@ fn check_all(
     let window = Window::between(evidence, from, to)?;
     let own = workloads(evidence)?;
     let of_workloads = ready_pods(evidence, &window)?;
+    // A worker that is lost asks nothing.
+    let lost =
+        matches!(from, "node-loss" | "return").then(|| evidence.fact(&facts::LOST_NODE).ok()).flatten();
+    let asks = |probe: &&ServiceProbe| !probe.on_worker || Some(&probe.node) != lost.as_ref();
+    let is_asked = |name: &&String| probes.iter().any(|probe| probe.declared.as_ref() == Some(*name));
+    for name in expected.budgets.keys().filter(|name| *name != "*" && !is_asked(name)) {
+        finding.unsure(format!("the budget of {name}: no probe has that name"));
+    }
     for probe in probes.iter().filter(|probe| !probe.steady && probe.declared.is_some()) {
         finding.unsure(format!("{}: no steady answer before the first disturbance", probe.probe));
     }
-    for probe in probes.iter().filter(|probe| probe.steady) {
+    for probe in probes.iter().filter(|probe| probe.steady).filter(asks) {
         finding.part(|finding| {
             let state = State::at(evidence, from)?;
             let Some(object) = service(&state, evidence, probe)? else {
@@ -102,7 +110,10 @@ fn check_all(
             let gaps = window.gaps(&["Pod", "Service"]);
             window.check_clocks(finding);
             let service = Service {
-                title: format!("Service {}", probe.service),
+                title: match probe.on_worker {
+                    true => format!("Service {} from {}", probe.service, probe.node),
+                    false => format!("Service {}", probe.service),
+                },
                 window,
                 samples: window.samples(&probe.probe),
                 endings: window.endings(|change, pod| {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::apply::kinds as defined_kinds;
 use super::super::apply::{Served, is_definition, segment, tried};
 use super::super::faults::{Failures, Faults};
+use super::super::held::takes_over;
 use super::super::kinds::{is_of_cluster, is_own};
 use super::super::order::rank;
 use super::super::{Manifest, ManifestError, Object, Place};
@@ -14,8 +15,10 @@ use super::{ForeignReference, NAMESPACE_LABEL, references};
 use crate::client::Client;
 use crate::deadline::Deadline;
 
-use kube::Api;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::ListParams;
 use kube::core::discovery::Scope;
+use kube::{Api, ResourceExt};
 
 /// Cluster-scoped kinds that no manifest may bring: they describe the machines, or are requests that a controller
 /// answers and deletes.
@@ -181,11 +184,36 @@ async fn refuse_existing(
     let mut failures = Failures::default();
     for object in &kept.manifest.objects {
         let is_new = object.namespace().is_some_and(|of| of == namespace || kept.created.contains(of));
-        if !is_new && object.generate_name().is_none() && find(client, served, object, deadline).await? {
+        if is_new {
+            continue;
+        }
+        if object.generate_name().is_none() && find(client, served, object, deadline).await? {
             failures.add(ManifestError::Exists { place: Box::new(object.place.clone()) });
+        }
+        for name in taken_over(client, object, deadline).await? {
+            let place = Place { kind: "PersistentVolumeClaim".into(), name, ..object.place.clone() };
+            failures.add(ManifestError::Exists { place: Box::new(place) });
         }
     }
     failures.end()
+}
+
+/// Returns the claims that a StatefulSet would take over, with somebody's data.
+async fn taken_over(
+    client: &Client,
+    object: &Object,
+    deadline: Deadline,
+) -> Result<Vec<String>, ManifestError> {
+    let Some(namespace) = object.namespace().filter(|_| object.is("apps", "StatefulSet")) else {
+        return Ok(Vec::new());
+    };
+    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace);
+    let all = ListParams::default();
+    let found = tried(deadline, || api.list_metadata(&all)).await;
+    let found =
+        found.map_err(|source| super::super::apply::failed(object, "list its claims", deadline, source))?;
+    let names = found.items.iter().map(ResourceExt::name_any);
+    Ok(names.filter(|name| takes_over(object, name)).collect())
 }
 
 /// Whether an object exists. A kind that is not served has no objects.

@@ -3,56 +3,81 @@
 use std::path::Path;
 
 use super::super::Images;
-use super::{RunPart, Step, TrialError, TrialFile};
+use super::{Port, ProbePart, RunPart, Step, TrialError, TrialFile};
 use crate::config;
 
-/// Checks a trial file. An error names the line of the first place where the wrong text is.
+/// Checks a trial file. An error names the line of the wrong text: its first place in the section, or its `nth` one.
 pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), TrialError> {
-    let wrong = |word: &str, why: String| {
-        let line = text.lines().position(|line| line.contains(word)).map_or(1, |at| at as u64 + 1);
+    let nth = |section: &str, word: &str, nth: usize, why: String| {
+        let starts =
+            |line: &str| line.strip_prefix(section).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        let from = text.lines().position(starts).unwrap_or_default();
+        let lines = text.lines().enumerate().skip(from).filter(|(_, line)| line.contains(word));
+        let line = lines.map(|(at, _)| at as u64 + 1).nth(nth).unwrap_or(from as u64 + 1);
         Err(TrialError::File { path: path.into(), line, why })
     };
+    let wrong = |section: &str, word: &str, why: String| nth(section, word, 0, why);
     if file.manifests.is_empty() {
-        return wrong("manifests", "`manifests` is empty: nothing is on trial".into());
+        return wrong("manifests", "manifests", "`manifests` is empty: nothing is on trial".into());
     }
     if let Err(error) = Images::read(&file.images) {
-        return wrong("images", error.to_string());
+        return wrong("images", "images", error.to_string());
     }
     let known = |name: &String| name == "*" || file.probes.contains_key(name);
     if let Some(name) = file.budgets.keys().find(|name| !known(name)) {
         let why = format!("a budget is for probe {name}, and `probes` has none of that name");
-        return wrong(name, why);
+        return wrong("budgets", name, why);
     }
     for (name, budget) in &file.budgets {
         if budget.longest.is_none() && budget.failed.is_none() {
-            return wrong(name, format!("the budget of {name} has neither `longest` nor `failed`"));
+            return wrong(
+                "budgets",
+                name,
+                format!("the budget of {name} has neither `longest` nor `failed`"),
+            );
         }
         if let Some(time) = budget.longest.as_ref().filter(|time| config::duration(time).is_err()) {
-            return wrong(time, format!("{time} is not a duration such as 2s"));
+            return wrong("budgets", time, format!("{time} is not a duration such as 2s"));
         }
         if let Some(share) = budget.failed.as_ref().filter(|share| portion(share).is_none()) {
-            return wrong(share, format!("{share} is not a share such as 0.5%"));
+            return wrong("budgets", share, format!("{share} is not a share such as 0.5%"));
         }
     }
-    check_steps(&file.steps).or_else(|(word, why)| wrong(word, why))
+    for (name, part) in &file.probes {
+        let path = match part {
+            ProbePart::Http(http) => http.path.as_str(),
+            ProbePart::Tcp(_) => "/",
+        };
+        if !path.starts_with('/') {
+            return wrong("probes", path, format!("the path of {name} is {path}, and does not begin with /"));
+        }
+        if *part.address().2 == Port::Number(0) {
+            return wrong("probes", name, format!("the port of {name} is 0"));
+        }
+    }
+    check_steps(&file.steps).or_else(|(word, at, why)| nth("steps", word, at, why))
 }
 
-fn check_steps(steps: &[Step]) -> Result<(), (&'static str, String)> {
+/// Returns the wrong word, which of its places it is, and what is wrong.
+fn check_steps(steps: &[Step]) -> Result<(), (&'static str, usize, String)> {
     let frame = [(Step::Apply, 0, "first"), (Step::Clean, steps.len().saturating_sub(1), "last")];
     for (step, place, word) in frame {
         if steps.iter().enumerate().any(|(at, one)| *one == step && at != place) {
-            return Err((name(&step), format!("step {} is always the {word} one", name(&step))));
+            return Err((name(&step), 0, format!("step {} is always the {word} one", name(&step))));
         }
     }
+    let mut timeouts = 0;
     for (at, step) in steps.iter().enumerate() {
         let is_run = matches!(step, Step::Run(_));
         if !is_run && steps[..at].contains(step) {
-            return Err((name(step), format!("step {} is there twice", name(step))));
+            return Err((name(step), 1, format!("step {} is there twice", name(step))));
         }
-        if let Step::Run(RunPart::Timed(timed)) = step
-            && config::duration(&timed.timeout).is_err()
-        {
-            return Err(("timeout", format!("{} is not a duration such as 60s", timed.timeout)));
+        if let Step::Run(RunPart::Timed(timed)) = step {
+            if config::duration(&timed.timeout).is_err() {
+                let why = format!("{} is not a duration such as 60s", timed.timeout);
+                return Err(("timeout:", timeouts, why));
+            }
+            timeouts += 1;
         }
     }
     Ok(())

@@ -336,6 +336,15 @@ mod tests {
             ("probes:\n  a: {http: {service: b}}\n", 4, "port"),
             ("probes:\n  a: {grpc: {service: b, port: 1}}\n", 4, "grpc"),
             ("cluster: {nodes: 3}\n", 3, "nodes"),
+            ("budgets:\n  shop: {longest: 2s}\n", 4, "none of that name"),
+            (
+                "steps:\n- run: {command: a, timeout: 5s}\n- run: {command: b, timeout: soon}\n",
+                5,
+                "soon is not",
+            ),
+            ("steps:\n- drain\n- rollout\n- drain\n", 6, "step drain is there twice"),
+            ("probes:\n  a: {http: {service: b, port: 1, path: healthz}}\n", 4, "does not begin with /"),
+            ("probes:\n  a: {tcp: {service: b, port: 0}}\n", 4, "the port of a is 0"),
         ] {
             let error = read(&format!("{base}{rest}")).unwrap_err().to_string();
             assert!(error.starts_with(&format!("t.yaml:{line}: ")), "{rest}: {error}");

@@ -1,5 +1,6 @@
 //! Writes the standard trial of manifests as a trial file, to be edited.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -33,8 +34,15 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
             }
         };
     }
-    let declared = probes::derived(&trial.manifest());
-    let _ = writeln!(text, "probes:{}", if declared.is_empty() { " {}" } else { "" });
+    let declared = unique(probes::derived(&trial.manifest()));
+    // As comments: a derived probe falls back to connections where HTTP is not answered, a declared one does not.
+    if !declared.is_empty() {
+        let _ = writeln!(
+            text,
+            "# Derived from the manifests; a probe that is written down takes the place of the derived one."
+        );
+        let _ = writeln!(text, "#probes:");
+    }
     for Declared { name, part } in &declared {
         let (kind, rest) = match part {
             ProbePart::Http(http) => ("http", format!(", path: {}", quoted(&http.path))),
@@ -48,7 +56,7 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
         };
         let _ = writeln!(
             text,
-            "  {}: {{{kind}: {{service: {}{namespace}, port: {port}{rest}}}}}",
+            "#  {}: {{{kind}: {{service: {}{namespace}, port: {port}{rest}}}}}",
             quoted(name),
             quoted(service)
         );
@@ -66,12 +74,50 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
     text
 }
 
+/// Gives every probe a name of its own: with the namespace, and with a number, if the short name is taken.
+fn unique(declared: Vec<Declared>) -> Vec<Declared> {
+    let mut taken = BTreeSet::new();
+    let named = declared.into_iter().map(|Declared { name, part }| {
+        let namespace = part.address().0.map(|of| format!("{of}-{name}"));
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut names = [Some(name.clone()), namespace].into_iter().flatten().chain(numbered);
+        let name = names.find(|name| taken.insert(name.clone())).unwrap_or(name);
+        Declared { name, part }
+    });
+    named.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Port, TrialFile, read, standard};
     use super::*;
     use crate::manifest::Manifest;
     use crate::trial::Images;
+
+    /// The file with its probes written down.
+    fn uncommented(text: &str) -> String {
+        text.replace("#probes:", "probes:").replace("\n#  ", "\n  ")
+    }
+
+    #[test]
+    fn services_of_one_name_have_probes_of_their_own() {
+        let service = |name: &str, of: &str, ports: &str| {
+            format!(
+                "{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: {of}}}, spec: {{selector: {{app: w}}, ports: [{ports}]}}}}\n---\n\
+                 {{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: {of}, labels: {{app: w}}}}}}\n---\n"
+            )
+        };
+        let text = [
+            service("web", "a", "{port: 80}, {port: 81}"),
+            service("web", "b", "{port: 80}"),
+            service("web-80", "a", "{port: 1}"),
+            service("web", "c", "{port: 80}, {port: 81}"),
+        ]
+        .concat();
+        let trial = Trial::new(Manifest::read("m.yaml", &text).unwrap(), Images::default()).unwrap();
+        let text = uncommented(&written(&trial, &[Source::Path("d".into())], Path::new("t.yaml")));
+        assert_eq!(read(Path::new("t.yaml"), &text).unwrap().probes.len(), 6, "{text}");
+    }
 
     #[test]
     fn the_written_file_is_the_standard_trial_and_can_be_read() {
@@ -83,8 +129,11 @@ mod tests {
         let trial = Trial::new(Manifest::read("m.yaml", text).unwrap(), images).unwrap();
         let sources = [Source::Path("de ploy/".into()), Source::Stdin];
         let written = written(&trial, &sources, Path::new("t.yaml"));
-        let file: TrialFile =
-            read(Path::new("t.yaml"), &written).unwrap_or_else(|e| panic!("{e}\n{written}"));
+        let read = |text: &str| -> TrialFile {
+            read(Path::new("t.yaml"), text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+        };
+        assert_eq!(read(&written).probes.len(), 0);
+        let file = read(&uncommented(&written));
         assert_eq!(file.images, ["a=b: c"]);
         assert_eq!(file.steps, standard());
         let probes: Vec<_> = file.probes.iter().map(|(name, part)| (name.as_str(), part.address())).collect();

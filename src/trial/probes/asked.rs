@@ -42,14 +42,13 @@ pub async fn asked(ground: &Ground<'_>) -> Result<Vec<Asked>, Failure> {
     for namespace in ground.s.namespaces() {
         all.extend(asked_in(ground, &namespace).await?);
     }
-    for (name, part) in &ground.trial.probes {
-        if !all.iter().any(|asked: &Asked| asked.declared.as_ref() == Some(name)) {
-            ground
-                .s
-                .note(format!("probe {name} asks nothing: there is no such port of {}", part.address().1));
-        }
-    }
     Ok(all)
+}
+
+/// Returns the declared probes that ask nothing: no Service has such a port.
+pub fn idle<'g>(ground: &'g Ground<'_>, asked: &[Asked]) -> Vec<(&'g String, &'g ProbePart)> {
+    let is_asked = |name: &String| asked.iter().any(|asked| asked.declared.as_ref() == Some(name));
+    ground.trial.probes.iter().filter(|(name, _)| !is_asked(name)).collect()
 }
 
 async fn asked_in(ground: &Ground<'_>, namespace: &str) -> Result<Vec<Asked>, Failure> {
@@ -71,37 +70,44 @@ async fn asked_in(ground: &Ground<'_>, namespace: &str) -> Result<Vec<Asked>, Fa
         let selected = |pod: &&Pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value));
         let pod = pods.iter().find(selected);
         for port in spec.ports.iter().flatten().filter(|p| p.protocol.as_deref().unwrap_or("TCP") == "TCP") {
-            let path = path(port, pod.and_then(|pod| pod.spec.as_ref()));
-            let (namespace, service, address) =
-                (namespace.to_owned(), service.name_any(), address.to_owned());
             let Ok(number) = u16::try_from(port.port) else { continue };
-            let declared = declared(ground, &namespace, &service, port);
-            let path = match declared.map(|(_, part)| part) {
-                Some(ProbePart::Http(http)) => Some(http.path.clone()),
-                Some(ProbePart::Tcp(_)) => None,
-                None => path,
+            let one = |path: Option<String>, declared: Option<String>| Asked {
+                namespace: namespace.to_owned(),
+                service: service.name_any(),
+                address: address.to_owned(),
+                port: number,
+                path,
+                declared,
             };
-            let declared = declared.map(|(name, _)| name.clone());
-            all.push(Asked { namespace, service, address, port: number, path, declared });
+            let own = declared(ground, namespace, &service.name_any(), port);
+            if own.is_empty() {
+                all.push(one(path(port, pod.and_then(|pod| pod.spec.as_ref())), None));
+            }
+            all.extend(own.into_iter().map(|(name, part)| match part {
+                ProbePart::Http(http) => one(Some(http.path.clone()), Some(name.clone())),
+                ProbePart::Tcp(_) => one(None, Some(name.clone())),
+            }));
         }
     }
     Ok(all)
 }
 
-/// Returns the probe of the trial file that is about a port of a Service.
+/// Returns the probes of the trial file that are about a port of a Service.
 fn declared<'g>(
     ground: &'g Ground<'_>,
     namespace: &str,
     service: &str,
     port: &ServicePort,
-) -> Option<(&'g String, &'g ProbePart)> {
+) -> Vec<(&'g String, &'g ProbePart)> {
     let is_it = |(_, part): &(&String, &ProbePart)| {
         let (of, name, asked) = part.address();
         let is_port = match asked {
             Port::Number(number) => i32::from(*number) == port.port,
-            Port::Name(name) => port.name.as_ref() == Some(name),
+            Port::Name(name) => {
+                port.name.as_ref() == Some(name) || name.parse::<i32>().is_ok_and(|n| n == port.port)
+            }
         };
         is_port && name == service && of.unwrap_or(&ground.s.namespace) == namespace
     };
-    ground.trial.probes.iter().find(is_it)
+    ground.trial.probes.iter().filter(is_it).collect()
 }

@@ -6,13 +6,15 @@ use super::ground::Ground;
 use crate::event::{Event, Outcome, Record};
 use crate::judge::trial::facts::{PROBES, ServiceProbe};
 use crate::node::Node;
-use crate::probe::{Lines, http, tcp};
+use crate::probe::{Lines, RequestPace, http, tcp};
 use crate::scenario::{Failure, Scenario};
 
+mod again;
 mod asked;
 mod derived;
 
-use asked::{Asked, asked};
+use again::again;
+use asked::{Asked, asked, idle};
 pub use derived::{Declared, derived};
 
 /// Timeout of one request.
@@ -21,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const STEADY: Duration = Duration::from_secs(15);
 /// Number of answers in a row that count as steady.
 const ANSWERS: usize = 10;
+/// The same for a probe on a worker, which asks more slowly.
+const SOME_ANSWERS: usize = 4;
+/// Pause between two requests from a worker.
+const SLOW: Duration = Duration::from_millis(400);
 
 /// The running probes. Dropping them ends them.
 #[derive(Debug)]
@@ -35,64 +41,106 @@ impl Probes {
     }
 }
 
-/// Starts the declared probes, and a probe of each other TCP port of each Service with a selector and an address. HTTP is
-/// asked where the manifests say so and the Service answers it; otherwise a connection is opened. A Service that does not answer steadily is
-/// recorded as such: its samples decide nothing.
+/// Starts the declared probes, and a probe of each other TCP port of each Service with a selector and an address: from a
+/// control plane, and from each worker at a slower pace. HTTP is asked where the manifests say so and the Service answers it;
+/// otherwise a connection is opened. A Service that does not answer steadily is recorded as such: its samples decide nothing.
 pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
     let s = ground.s;
     let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
-    let mut running = Vec::new();
-    let mut facts = Vec::new();
-    for asked in asked(ground).await? {
-        let (probe, lines, is_steady) = one(s, node, &asked).await;
-        running.push(lines);
+    let (mut running, mut facts) = (Vec::new(), Vec::new());
+    let ports = asked(ground).await?;
+    for (name, part) in idle(ground, &ports) {
+        let (namespace, service, _) = part.address();
+        s.note(format!("probe {name} asks nothing: there is no such port of {service}"));
         facts.push(ServiceProbe {
-            probe,
-            service: asked.service,
-            namespace: Some(asked.namespace),
-            declared: asked.declared,
-            port: asked.port,
+            probe: format!("probe {name}"),
+            service: service.to_owned(),
+            namespace: Some(namespace.unwrap_or(&s.namespace).to_owned()),
+            declared: Some(name.clone()),
+            port: 0,
             node: node.name.clone(),
-            steady: is_steady,
+            on_worker: false,
+            steady: false,
         });
     }
-    for fact in facts.iter().filter(|fact| !fact.steady) {
+    for asked in ports {
+        let (path, name, lines, steady) = one(s, node, &asked).await;
+        running.push(lines);
+        if steady {
+            for worker in s.cluster.workers() {
+                let place = format!("{name} from {}", worker.name);
+                running.push(run(s, worker, (&place, &asked, path), SLOW));
+                facts.push(fact(&asked, place, worker, true));
+            }
+        }
+        facts.push(ServiceProbe { steady, ..fact(&asked, name, node, false) });
+    }
+    for fact in facts.iter_mut().filter(|fact| fact.on_worker) {
+        fact.steady = is_steady(s, &fact.probe, SOME_ANSWERS).await;
+    }
+    for fact in facts.iter().filter(|fact| !fact.steady && fact.port > 0) {
         s.note(format!(
-            "Service {} gave no steady answer on port {} before the first disturbance: nothing is judged by it",
-            fact.service, fact.port
+            "Service {} gave no steady answer on port {} to {} before the first disturbance: nothing is judged by that",
+            fact.service, fact.port, fact.node
         ));
     }
     s.observe(&PROBES, &facts);
     Ok(Probes(running))
 }
 
-/// Starts the probe of a port, and waits until it is steady. HTTP that is not steady is replaced by connections.
-async fn one(s: &Scenario, node: &Node, asked: &Asked) -> (String, Lines, bool) {
-    let limit = s.deadline().remaining();
-    let run = |words: &[String]| {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        s.cluster.engine.exec_lines(&node.name, &words)
-    };
-    if let Some(path) = &asked.path {
+fn fact(asked: &Asked, probe: String, node: &Node, on_worker: bool) -> ServiceProbe {
+    ServiceProbe {
+        probe,
+        service: asked.service.clone(),
+        namespace: Some(asked.namespace.clone()),
+        declared: asked.declared.clone(),
+        port: asked.port,
+        node: node.name.clone(),
+        on_worker,
+        steady: true,
+    }
+}
+
+/// Starts the probe of a port, and waits until it is steady. HTTP that is not steady is replaced by connections. Returns the
+/// path that is asked, if it is HTTP, the probe's name, the probe, and whether it is steady.
+async fn one<'a>(s: &Scenario, node: &Node, asked: &'a Asked) -> (Option<&'a str>, String, Lines, bool) {
+    if let Some(path) = asked.path.as_deref() {
         let name = asked.name_of("http", s);
-        let words = http::command_for(&asked.address, (asked.port, path), PATIENCE, limit);
-        let lines = http::start_as(&name, run(&words), s.log.clone());
-        let is_steady = is_steady(s, &name).await;
+        let lines = run(s, node, (&name, asked, Some(path)), http::PAUSE);
+        let is_steady = is_steady(s, &name, ANSWERS).await;
         // A declared probe says what the Service speaks.
         if is_steady || asked.declared.is_some() {
-            return (name, lines, is_steady);
+            return (Some(path), name, lines, is_steady);
         }
         lines.stop().await;
     }
     let name = asked.name_of("tcp", s);
-    let words = tcp::command(&asked.address, asked.port, PATIENCE, limit);
-    let lines = tcp::start_as(&name, run(&words), s.log.clone());
-    let steady = is_steady(s, &name).await;
-    (name, lines, steady)
+    let lines = run(s, node, (&name, asked, None), tcp::PAUSE);
+    let steady = is_steady(s, &name, ANSWERS).await;
+    (None, name, lines, steady)
+}
+
+/// Starts a probe on a node.
+fn run(
+    s: &Scenario,
+    node: &Node,
+    (name, asked, path): (&str, &Asked, Option<&str>),
+    pause: Duration,
+) -> Lines {
+    let pace = RequestPace { pause, patience: PATIENCE, limit: s.deadline().remaining() };
+    let words = match path {
+        Some(path) => http::command_for(&asked.address, (asked.port, path), pace),
+        None => tcp::command(&asked.address, asked.port, pace),
+    };
+    let lines = again(s.cluster.engine.clone(), node.name.clone(), words, s.deadline());
+    match path {
+        Some(_) => http::start_as(name, lines, s.log.clone()),
+        None => tcp::start_as(name, lines, s.log.clone()),
+    }
 }
 
 /// Whether the last requests of a probe are answered within a while.
-async fn is_steady(s: &Scenario, name: &str) -> bool {
+async fn is_steady(s: &Scenario, name: &str, enough: usize) -> bool {
     let (from, began) = (s.log.position(), Instant::now());
     let deadline = s.deadline().at_most(STEADY);
     let answered = |record: &Record| match &record.event {
@@ -102,11 +150,11 @@ async fn is_steady(s: &Scenario, name: &str) -> bool {
     while !deadline.is_over() {
         let answers: Vec<bool> = s.log.records_since(from).iter().filter_map(answered).collect();
         let good = answers.iter().rev().take_while(|good| **good).count();
-        if good >= ANSWERS {
+        if good >= enough {
             return true;
         }
         // A server that answers with an error does so at once.
-        if good == 0 && answers.len() >= ANSWERS && began.elapsed() > STEADY / 3 {
+        if good == 0 && answers.len() >= enough && began.elapsed() > STEADY / 3 {
             return false;
         }
         deadline.pause(Duration::from_millis(100)).await;

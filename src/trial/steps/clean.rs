@@ -1,5 +1,7 @@
 //! Deletes everything that was applied, and records what is left.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -9,9 +11,13 @@ use super::super::ground::{CALL, Ground, START};
 use super::super::pods::pods_of;
 use crate::chain::chain;
 use crate::judge::trial::facts::LEFT;
-use crate::manifest;
+use crate::manifest::{self, Inventory, ManifestError};
+use crate::retry;
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
+
+/// Pause between two looks at what the cluster holds.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub async fn delete(ground: &Ground<'_>) -> Result<(), Failure> {
     let s = ground.s;
@@ -26,6 +32,7 @@ pub async fn delete(ground: &Ground<'_>) -> Result<(), Failure> {
     for (namespace, uids) in beside {
         left.extend(none_left(s, &namespace, |pod| pod.uid().is_some_and(|uid| uids.contains(&uid))).await);
     }
+    left.extend(new_elsewhere(ground).await?);
     s.observe(&LEFT, &left);
     Ok(())
 }
@@ -38,6 +45,19 @@ async fn pods_beside(ground: &Ground<'_>) -> Result<Vec<(String, Vec<String>)>, 
         found.push((workload.namespace.clone(), pods.iter().filter_map(ResourceExt::uid).collect()));
     }
     Ok(found)
+}
+
+/// Waits until the cluster holds nothing outside the trial's namespaces that it did not hold before; returns what it holds. A
+/// controller may leave its lease, or an operator objects in `kube-system`.
+async fn new_elsewhere(ground: &Ground<'_>) -> Result<Vec<String>, Failure> {
+    let s = ground.s;
+    let ask = || async {
+        let now = Inventory::of(&s.client, &ground.created, s.deadline().at_most(CALL)).await?;
+        let new = now.since(&ground.before);
+        Ok::<_, ManifestError>(if new.is_empty() { Ok(()) } else { Err(new) })
+    };
+    let gone = retry::try_until(s.deadline().at_most(CALL), retry::every(AGAIN), ask).await?;
+    Ok(gone.err().map(|late| late.last).unwrap_or_default())
 }
 
 /// Waits until none of these pods is in a namespace; returns what is left.

@@ -1,10 +1,17 @@
 //! Applies everything, and waits until each workload and each custom resource is complete.
 
+use std::time::Duration;
+
 use super::super::ground::{CALL, Ground, START};
-use super::super::{custom, operators};
+use super::super::{custom, operators, workloads};
+use crate::chain::chain;
 use crate::judge::trial::facts::WORKLOADS;
-use crate::manifest::{Applied, Manifest, Object, is_own_kind};
+use crate::manifest::{Applied, Manifest, ManifestError, Object, is_own_kind};
+use crate::retry;
 use crate::scenario::Failure;
+
+/// Pause before the custom resources are applied again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Returns whether everything is complete. Custom resources are applied while the workloads start: a webhook of their
 /// operator may refuse them until then, and a workload may wait for what an operator makes of them.
@@ -12,15 +19,24 @@ pub async fn start(ground: &mut Ground<'_>) -> Result<bool, Failure> {
     let s = ground.s;
     let (mut first, mut then) = (ground.manifest.clone(), ground.manifest.clone());
     first.leave_out(is_custom);
-    // With the definitions: the API may not serve their kinds yet.
-    then.leave_out(|object| !is_custom(object) && object.kind() != "CustomResourceDefinition");
+    then.leave_out(|object| !is_custom(object));
     let mut applied = s.apply(&first, s.deadline().at_most(CALL)).await?;
     let (mut all, custom) = tokio::join!(ground.settle("ready", START), apply_custom(ground, &then));
-    applied.extend(custom?);
+    all &= match custom {
+        Ok(custom) => {
+            applied.extend(custom);
+            settle_custom(ground).await
+        }
+        Err(error) => {
+            // The reason may be an operator that does not start: the judge has its workload's reason, too.
+            let why = chain(&*error);
+            for custom in &ground.custom {
+                workloads::settled(s, "ready", &custom.named, (START, START), Some(why.clone()));
+            }
+            false
+        }
+    };
     leave_out_theirs(&mut ground.manifest, &applied);
-    for resource in &ground.custom {
-        all &= custom::settle(s, resource, START).await;
-    }
     if all && !ground.custom.is_empty() {
         let made = operators::made(ground).await?;
         ground.workloads.extend(made.iter().cloned());
@@ -35,11 +51,29 @@ fn is_custom(object: &Object) -> bool {
     !is_own_kind(object.api_version())
 }
 
+async fn settle_custom(ground: &Ground<'_>) -> bool {
+    let all = ground.custom.iter().map(|resource| custom::settle(ground.s, resource, START));
+    futures::future::join_all(all).await.into_iter().all(|complete| complete)
+}
+
+/// Applies the custom resources. The API serves their kinds a moment after their definitions were applied.
 async fn apply_custom(ground: &Ground<'_>, custom: &Manifest) -> Result<Vec<Applied>, Failure> {
-    match ground.custom.is_empty() {
-        true => Ok(Vec::new()),
-        false => ground.s.apply(custom, ground.s.deadline().at_most(START)).await,
+    if ground.custom.is_empty() {
+        return Ok(Vec::new());
     }
+    let deadline = ground.s.deadline().at_most(START);
+    let apply = || async {
+        match ground.s.apply(custom, deadline).await {
+            Err(error) if is_unserved(&*error) => Ok(Err(error)),
+            done => done.map(Ok),
+        }
+    };
+    retry::try_until(deadline, retry::every(AGAIN), apply).await?.map_err(|late| late.last)
+}
+
+fn is_unserved(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<ManifestError>().map(ManifestError::cause);
+    matches!(error, Some(ManifestError::UnknownKind { .. }))
 }
 
 /// Leaves out the objects that somebody else created, such as the service account `default`: they were changed, and are

@@ -167,3 +167,123 @@ async fn a_namespace_without_objects_elsewhere_costs_no_search() {
         fake.requests()[before..].iter().any(|r| r.contains("/widgets") || r.contains("/clusterroles"));
     assert!(!listed);
 }
+
+const SET: &str = "{apiVersion: v1, kind: PersistentVolume, metadata: {name: pv}, spec: {hostPath: {path: /mnt/x}}}\n---\n\
+    {apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {volumeClaimTemplates: [{metadata: {name: data}}]}}";
+
+/// Kubernetes keeps the claims of a set, and a volume while its claim exists.
+#[tokio::test]
+async fn a_volume_goes_with_the_claim_that_is_bound_to_it() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let client = fake.client().await;
+    let kept = kept(&fake, &own, SET).await.unwrap();
+    manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+    let claim = fake.put(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "made-by-an-operator", "namespace": own.name}, "spec": {"volumeName": "pv"}}));
+    fake.change("PersistentVolume", "", "pv", |pv| {
+        pv["metadata"]["finalizers"] = json!(["kubernetes.io/pv-protection"]);
+        pv["spec"]["claimRef"] = json!({"namespace": own.name, "name": "made-by-an-operator",
+            "uid": claim["metadata"]["uid"]});
+    });
+    let protection = async {
+        let limit = within(10);
+        while fake.get("PersistentVolumeClaim", &own.name, "made-by-an-operator").is_some()
+            && !limit.is_over()
+        {
+            limit.pause(std::time::Duration::from_millis(20)).await;
+        }
+        fake.change("PersistentVolume", "", "pv", |pv| pv["metadata"]["finalizers"] = json!([]));
+    };
+    let deleting = manifest::delete_with_contents(&client, &kept.manifest, within(8));
+    let (deleted, ()) = tokio::join!(deleting, protection);
+    deleted.unwrap();
+    assert!(fake.get("PersistentVolume", "", "pv").is_none());
+}
+
+const IN_DEFAULT: &str = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: default}, \
+    spec: {volumeClaimTemplates: [{metadata: {name: data}}]}}";
+
+fn claim(manager: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data-db-0",
+        "namespace": "default", "managedFields": [{"manager": manager, "operation": "Update"}]}})
+}
+
+#[tokio::test]
+async fn a_claim_that_a_set_would_take_over_is_refused() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    fake.put(claim("kube-controller-manager"));
+    let error = kept(&fake, &own, IN_DEFAULT).await.unwrap_err();
+    assert!(error.to_string().contains("PersistentVolumeClaim data-db-0: it exists already"), "{error}");
+}
+
+#[tokio::test]
+async fn the_claims_of_a_set_in_an_older_namespace_go_with_it() {
+    for (manager, goes) in [("kube-controller-manager", true), ("kubectl-create", false)] {
+        let fake = with_system().await;
+        let own = namespace(&fake).await;
+        let client = fake.client().await;
+        let kept = kept(&fake, &own, IN_DEFAULT).await.unwrap();
+        manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+        fake.put(claim(manager));
+        manifest::delete_with_contents(&client, &kept.manifest, within(5)).await.unwrap();
+        let is_gone = fake.get("PersistentVolumeClaim", "default", "data-db-0").is_none();
+        assert_eq!(is_gone, goes, "{manager}");
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_cannot_be_listed_hides_no_other() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let client = fake.client().await;
+    let kept = kept(&fake, &own, OPERATOR).await.unwrap();
+    TestNamespace::mark_elsewhere(&client, &own.name, within(10)).await.unwrap();
+    manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+    fake.trouble("GET", "/widgets", false, 10_000, crate::fake_api::Trouble::Code(503));
+    let left = TestNamespace::delete_left(&client, "dev.seatrial.run", within(20)).await.unwrap();
+    assert!(left.iter().any(|left| left.kept.is_some()), "{left:?}");
+    assert!(fake.get("ValidatingWebhookConfiguration", "", "hook").is_none());
+    assert!(fake.get("ClusterRole", "", "op").is_none());
+}
+
+/// A person deletes the namespace of a trial that was kept for a look.
+#[tokio::test]
+async fn what_is_elsewhere_goes_although_its_namespace_is_gone() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let client = fake.client().await;
+    let kept = kept(&fake, &own, OPERATOR).await.unwrap();
+    TestNamespace::mark_elsewhere(&client, &own.name, within(10)).await.unwrap();
+    manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+    fake.remove("Namespace", "", &own.name);
+    let left = TestNamespace::delete_left(&client, "dev.seatrial.run", within(20)).await.unwrap();
+    assert!(left.iter().all(|left| left.kept.is_none()), "{left:?}");
+    for (kind, of, name) in
+        [("Namespace", "", "ops"), ("ClusterRole", "", "op"), ("RoleBinding", "kube-system", "leader")]
+    {
+        assert!(fake.get(kind, of, name).is_none(), "{kind} {name}");
+    }
+}
+
+#[tokio::test]
+async fn an_inventory_shows_what_is_new_and_not_what_kubernetes_makes() {
+    use seatrial::manifest::Inventory;
+    let fake = with_system().await;
+    let client = fake.client().await;
+    let but = ["mine".to_owned()];
+    let before = Inventory::of(&client, &but, within(10)).await.unwrap();
+    let put = |kind: &str, version: &str, namespace: &str, manager: &str| {
+        fake.put(
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x", "namespace": namespace,
+            "managedFields": [{"manager": manager, "operation": "Update"}]}}),
+        )
+    };
+    put("Lease", "coordination.k8s.io/v1", "kube-system", "controller");
+    put("ConfigMap", "v1", "mine", "controller");
+    put("ConfigMap", "v1", "kube-system", "kube-controller-manager");
+    put("Event", "v1", "kube-system", "controller");
+    let after = Inventory::of(&client, &but, within(10)).await.unwrap();
+    assert_eq!(after.since(&before), ["Lease kube-system/x"]);
+}

@@ -7,7 +7,7 @@ use seatrial::judge::trial::{CLAIMS, facts};
 use seatrial::judge::{self, Evidence};
 use serde_json::{Value, json};
 
-use super::story::{PROBE, pod, told};
+use super::story::{PROBE, object as state_of, pod, told};
 use crate::passing_histories::undecided_without_a_fact;
 use crate::story::{Story, changed, observed, says};
 
@@ -144,6 +144,24 @@ fn custom(story: &mut Story, error: Value) {
     }
 }
 
+/// The probe asks from a worker.
+fn on_worker(story: &mut Story, node: &str) {
+    let probe = &mut story.fact(&facts::PROBES)[0];
+    (probe["on_worker"], probe["node"]) = (json!(true), json!(node));
+}
+
+/// An operator made a Deployment that wants no pods.
+fn idle(story: &mut Story) {
+    let mut set = state_of("ReplicaSet", "idle-1", 1, (0, 0));
+    set["metadata"]["ownerReferences"] =
+        json!([{"kind": "Deployment", "name": "idle", "uid": "u-idle", "controller": true}]);
+    for value in [set, state_of("Deployment", "idle", 1, (0, 0))] {
+        story.insert_after("ready", changed(value));
+    }
+    let idle = json!({"kind": "Deployment", "namespace": "shop", "name": "idle", "made_by": "an operator"});
+    story.fact(&facts::WORKLOADS).as_array_mut().unwrap().push(idle);
+}
+
 /// An operator made a workload.
 fn made(story: &mut Story, name: &str) {
     story.each(|event| {
@@ -226,6 +244,11 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::over_the_longest("rollout", |s: &mut Story| { budget(s, 0.1, 1.0); fail(s, AGENT, |n| n == 3); }, Failed, "s of 0.1 s")]
 #[case::an_explained_failure_counts_in_a_budget("rollout", |s: &mut Story| { budget(s, 60.0, 0.0); fail(s, WEB, |n| n == 5); }, Failed, "of 0.00 %")]
 #[case::over_the_share_and_starved("rollout", |s: &mut Story| { budget(s, 60.0, 0.01); fail(s, AGENT, |n| n == 3); starve(s, AGENT.0, AGENT.1); }, Inconclusive, "the machine starved")]
+#[case::a_budget_without_a_probe("rollout", |s: &mut Story| s.fact(&facts::EXPECTED)["budgets"] = json!({"front": {"longest": 2.0}}), Inconclusive, "the budget of front: no probe has that name")]
+#[case::from_a_worker("rollout", |s: &mut Story| { on_worker(s, "w9"); fail(s, AGENT, |n| n == 3); }, Failed, "Service shop from w9: 1 of ")]
+#[case::from_the_lost_worker("node-loss", |s: &mut Story| { on_worker(s, "w1"); fail(s, LOSS, |_| true); }, Passed, "")]
+#[case::made_without_pods("pod-loss", idle, Passed, "Deployment idle wants no pod")]
+#[case::command_unrecorded("run", |s: &mut Story| s.insert_after("command 1", Event::Marked { mark: "command 2".into() }), Inconclusive, "2 commands began, and 1 ends were recorded")]
 #[case::command_failed("run", |s: &mut Story| command(s, "code", json!(3)), Failed, "`./smoke.sh` ended with 3: all is well")]
 #[case::command_late("run", |s: &mut Story| command(s, "budget", json!(0.5)), Failed, "ended with 0 after 1.0 s of 0 s")]
 #[case::command_killed("run", |s: &mut Story| command(s, "code", Value::Null), Failed, "did not end by itself")]

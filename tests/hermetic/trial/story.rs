@@ -327,6 +327,7 @@ fn begin(t: &mut Told) {
         declared: None,
         port: 80,
         node: "w3".into(),
+        on_worker: false,
         steady: true,
     };
     t.story.observe(&facts::PROBES, [probe]);
@@ -467,7 +468,7 @@ fn drains(t: &mut Told) {
 
 fn command(t: &mut Told) {
     let (command, output) = ("./smoke.sh".to_owned(), "all is well".to_owned());
-    t.story.marked("command ./smoke.sh");
+    t.story.marked("command 1");
     t.wait(2.0, |_| false);
     t.story.observe(&facts::COMMANDS, RunCommand { command, code: Some(0), took: 1.0, budget: 60.0, output });
 }

@@ -2,13 +2,14 @@
 
 use seatrial::event::{Event, Record, Scope};
 use seatrial::judge::Conclusion::{Failed, Passed};
-use seatrial::judge::trial::{CLAIMS, facts};
+use seatrial::judge::trial::CLAIMS;
+use seatrial::judge::trial::facts::{self, Settled, Workload};
 use seatrial::judge::{self, Conclusion, Evidence};
 use seatrial::report::rejudge;
 use serde_json::json;
 
-use super::story::{told, workloads};
-use crate::story::Story;
+use super::story::{object, pod, told, workload, workloads};
+use crate::story::{Story, changed, observed};
 
 fn judged(story: &Story, id: &str) -> Conclusion {
     judge::claim(id).expect("a claim").judge(&Evidence::new(&story.records, id)).conclusion()
@@ -82,4 +83,27 @@ fn a_claim_with_a_subject_is_judged_again_under_its_whole_id() {
         })
         .collect();
     assert_eq!(ids, ["ready/Deployment/db", "ready/Deployment/web"]);
+}
+
+/// Two namespaces have a StatefulSet of the same name.
+#[test]
+fn a_drain_is_stopped_by_a_pod_of_its_own_namespace_only() {
+    let mut story = told().story;
+    let other =
+        Workload { namespace: "other".into(), in_named_namespace: true, ..workload("StatefulSet", "set") };
+    let all: Vec<Workload> = workloads().into_iter().chain([other.clone()]).collect();
+    *story.fact(&facts::WORKLOADS) = json!(all);
+    let mut set = object("StatefulSet", "set", 2, (1, 1));
+    (set["metadata"]["namespace"], set["metadata"]["uid"]) = (json!("other"), json!("u-other"));
+    let mut one = pod("set-0", ("set", "StatefulSet", "set"), "u-other-0", "w3");
+    one["metadata"]["namespace"] = json!("other");
+    one["metadata"]["ownerReferences"][0]["uid"] = json!("u-other");
+    for value in [one, set] {
+        story.insert_after("ready", changed(value));
+    }
+    let settled = Settled { step: "drain".into(), workload: other, took: 1.0, budget: 60.0, error: None };
+    story.insert_after("drained w3", observed(&facts::SETTLED, settled));
+    story.fact(&facts::DRAINS)["error"] = json!("pod shop/set-0 was not evicted from w3 within 57 s: 429");
+    assert_eq!(judged(&story, "drain/StatefulSet/set"), Failed);
+    assert_eq!(judged(&story, "drain/other/StatefulSet/set"), Passed);
 }
