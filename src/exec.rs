@@ -13,6 +13,10 @@ use tokio::process::Command;
 use crate::deadline::Deadline;
 use crate::{chain, sanitise, secret};
 
+mod attended;
+
+pub use attended::{Signal, Stream};
+
 /// A program with its arguments, ready to run. The child gets its own process group: a Ctrl-C at the terminal reaches
 /// only seatrial, which ends its children itself.
 #[derive(Clone)]
