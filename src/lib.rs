@@ -3,7 +3,7 @@
 //!
 //! The modules, from the top layer down:
 //!
-//! - [`trial`] puts a user's own manifests on trial.
+//! - [`trial`] puts a user's own manifests on trial; `watch` watches a command of somebody else.
 //! - [`suite`] is the list of stories with the claims that they prove; [`run`] runs them, and [`report`] shows the
 //!   results from the event log alone.
 //! - [`scenario`] is the scope that owns a story: lease, namespace, evidence, healing, release.
@@ -32,6 +32,10 @@ pub mod prelude;
 
 pub mod suite;
 pub mod trial;
+#[cfg(not(feature = "internals"))]
+mod watch;
+#[cfg(feature = "internals")]
+pub mod watch;
 
 pub mod run;
 pub mod scenario;
