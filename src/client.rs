@@ -12,6 +12,10 @@ use crate::deadline::Deadline;
 use crate::hint::{FailureKind, Hint};
 use crate::{retry, sanitise};
 
+mod context;
+
+pub use context::{ContextError, Named};
+
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them, because the connection of a
 /// kube client is a task. Each test makes its own.
 #[derive(Clone)]
@@ -52,16 +56,31 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::NotLoopback`], [`ClientError::Make`].
-    pub fn from_config(mut config: Config) -> Result<Self, ClientError> {
-        let server = config.cluster_url.to_string();
+    pub fn from_config(config: Config) -> Result<Self, ClientError> {
         if !config.cluster_url.host().is_some_and(is_loopback) {
-            return Err(ClientError::NotLoopback { server });
+            return Err(ClientError::NotLoopback { server: config.cluster_url.to_string() });
         }
+        Self::pair(config)
+    }
+
+    /// Makes one client for requests with one response, of a server that is no cluster.
+    ///
+    /// # Errors
+    /// [`ClientError::Make`].
+    pub(crate) fn for_requests(config: Config) -> Result<kube::Client, ClientError> {
+        Ok(Self::pair(config)?.unary)
+    }
+
+    /// Makes both clients, wherever the server is.
+    fn pair(mut config: Config) -> Result<Self, ClientError> {
+        let server = config.cluster_url.to_string();
         // rustls panics if the process has two providers and none is installed. If another is installed already, it
         // stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // On the proxy's machine, the loopback address is another machine's.
-        config.proxy_url = None;
+        if config.cluster_url.host().is_some_and(is_loopback) {
+            config.proxy_url = None;
+        }
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // kube's own retries hide a 429 or 503 for minutes. Waits have a deadline and report the reason.
         config.default_retry = false;

@@ -13,6 +13,10 @@ use tokio::process::Command;
 use crate::deadline::Deadline;
 use crate::{chain, sanitise, secret};
 
+mod attended;
+
+pub use attended::{Signal, Stream};
+
 /// Time for the end of both streams after the end of the program: a process that it left in the background may hold them.
 const STREAMS: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@
 //! The modules, from the top layer down:
 //!
 //! - [`testing`] runs trials as tests.
-//! - [`trial`] puts a user's own manifests on trial.
+//! - [`trial`] puts a user's own manifests on trial; `watch` watches a command of somebody else.
 //! - [`suite`] is the list of stories with the claims that they prove; [`run`] runs them, and [`report`] shows the
 //!   results from the event log alone.
 //! - [`scenario`] is the scope that owns a story: lease, namespace, evidence, healing, release.
@@ -34,6 +34,10 @@ pub mod testing;
 
 pub mod suite;
 pub mod trial;
+#[cfg(not(feature = "internals"))]
+mod watch;
+#[cfg(feature = "internals")]
+pub mod watch;
 
 pub mod run;
 pub mod scenario;

@@ -28,7 +28,7 @@ use crate::stack::with_room;
 use crate::upgrade;
 
 mod active_fault;
-mod control;
+pub(crate) mod control;
 mod error;
 mod folder;
 mod keep;

@@ -20,6 +20,7 @@ use crate::report::Format;
 use crate::suite::Suite;
 
 use crate::cli::exit::Stop;
+use crate::cli::watch_args::WatchArgs;
 
 pub use trial::{PlanArgs, Schema, SchemaArgs, TrialArgs, TrialInput};
 
@@ -49,6 +50,8 @@ pub enum Command {
     Run(RunArgs),
     /// Put your own manifests on trial: rollout, pod and node loss, volumes, drains
     Trial(TrialArgs),
+    /// Run a command of yours and judge what becomes of pods, requests and nodes meanwhile
+    Watch(WatchArgs),
     /// Show the report of a finished run, from its records
     Report(ReportArgs),
     /// Judge a finished run again, from its records; needs no cluster

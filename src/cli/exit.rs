@@ -22,6 +22,7 @@ use crate::run::RunError;
 use crate::scenario::ScenarioError;
 use crate::trial::TrialError;
 use crate::upgrade::UpgradeError;
+use crate::watch::WatchError;
 
 /// Exit codes of the process. Codes from 64 on are those of sysexits.h, and 128 + n after signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,8 @@ Exit codes:
    75  busy: the cluster was not free in time
    77  refused: owned by others, already broken, too few control planes left, load balancer,
        no room, an upgrade that its checks forbid or that stopped in the middle of a step
-  130  interrupted (143: terminated); `run` heals first, unless it is interrupted twice";
+  130  interrupted (143: terminated); `run` heals first, unless it is interrupted twice
+If the command of `watch` fails, its own code (128 + n after signal n)";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -189,7 +191,7 @@ type Known = for<'e> fn(&'e (dyn StdError + 'static)) -> Option<&'e dyn Hint>;
 
 /// Every error that a command can end with. An error that passes its source through speaks for the source, which is not
 /// in the chain.
-const KNOWN: [Known; 19] = [
+const KNOWN: [Known; 20] = [
     is::<Stop>,
     is::<Ambiguous>,
     is::<ConfigError>,
@@ -207,6 +209,7 @@ const KNOWN: [Known; 19] = [
     is::<RunError>,
     is::<TrialError>,
     is::<UpgradeError>,
+    is::<WatchError>,
     is::<BudgetError>,
     is::<ScenarioError>,
 ];

@@ -28,6 +28,8 @@ mod signals;
 mod trial;
 mod up;
 mod upgrade;
+mod watch;
+mod watch_args;
 
 use std::process::ExitCode;
 
@@ -75,24 +77,27 @@ fn started(catalogue: &Catalogue) -> ExitCode {
         .map_err(Into::into)
         .and_then(|runtime| runtime.block_on(ended(catalogue, args)));
     match done {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(error) => show::explain(&error).into(),
     }
 }
 
 /// After a signal, `run` and `fault` heal before they end. Every other command is dropped at once, which ends its
 /// child processes; then its unfinished work is removed or named.
-async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
+async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<ExitCode> {
     args.check()?;
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
     show::without(&settings.secrets);
     let mut signals = Signals::listen()?;
     match &args.command {
-        Command::Run(args) => return run::run(&settings, catalogue, &args.into(), signals).await,
+        Command::Run(args) => {
+            return Ok(run::run(&settings, catalogue, &args.into(), signals).await?.into());
+        }
+        Command::Watch(args) => return watch::watch(&settings, catalogue, args, signals).await,
         Command::Trial(args) => {
             let read = tokio::select! {
                 read = trial::read(catalogue, &args.what) => read?,
-                exit = signals.next() => return Ok(exit),
+                exit = signals.next() => return Ok(exit.into()),
             };
             let on = read.on(&args.on);
             let asked = run::Asked {
@@ -101,22 +106,22 @@ async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
                 keep_on_failure: args.keep_on_failure,
                 on: &on,
             };
-            return run::run(&settings, catalogue, &asked, signals).await;
+            return Ok(run::run(&settings, catalogue, &asked, signals).await?.into());
         }
         Command::Fault(FaultArgs { command: FaultCommand::Hold(args) }) => {
-            return fault_hold::hold(&settings, catalogue, args, signals).await;
+            return Ok(fault_hold::hold(&settings, catalogue, args, signals).await?.into());
         }
         Command::Fault(FaultArgs { command: FaultCommand::Inject(args) }) => {
-            return fault::inject(&settings, catalogue, args, signals).await;
+            return Ok(fault::inject(&settings, catalogue, args, signals).await?.into());
         }
         _ => {}
     }
     let ended = tokio::select! {
-        done = command(&settings, catalogue, &args.command) => return done,
+        done = command(&settings, catalogue, &args.command) => return Ok(done?.into()),
         exit = signals.next() => exit,
     };
     interrupted::clean_up(&settings, catalogue, &args.command, &mut signals).await;
-    Ok(ended)
+    Ok(ended.into())
 }
 
 async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) -> anyhow::Result<Exit> {
@@ -140,7 +145,9 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
             FaultCommand::Clear(args) => fault_clear::clear(settings, catalogue, args).await,
             FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("handled before, with signals"),
         },
-        Command::Run(_) | Command::Trial(_) => unreachable!("handled before, with signals"),
+        Command::Run(_) | Command::Trial(_) | Command::Watch(_) => {
+            unreachable!("handled before, with signals")
+        }
     }
 }
 

@@ -176,7 +176,7 @@ async fn whole(
 }
 
 /// Copies the reports of a run into a folder, if one is given.
-fn copied(dir: &Path, to: Option<&Path>, formats: &[&dyn Format]) -> anyhow::Result<()> {
+pub(super) fn copied(dir: &Path, to: Option<&Path>, formats: &[&dyn Format]) -> anyhow::Result<()> {
     let Some(to) = to else { return Ok(()) };
     let error = |e: std::io::Error| ReportError::Write { path: to.into(), source: e };
     std::fs::create_dir_all(to).map_err(error)?;
@@ -335,7 +335,7 @@ fn finish(
 }
 
 /// Writes the reports, and shows the result even if the reports cannot be written.
-fn shown(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> anyhow::Result<()> {
+pub(super) fn shown(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> anyhow::Result<()> {
     let written = report::write(formats, report, dir);
     show::page(&Terminal.render(report, show::look())?)?;
     for file in written? {

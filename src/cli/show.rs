@@ -38,6 +38,16 @@ pub fn error(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", harmless(line));
 }
 
+/// Prints lines of another program to standard output or standard error. A failure to print is ignored: the program has
+/// its own report.
+pub fn line_of_program(text: &str, is_error: bool) {
+    let text = format!("{}\n", sanitise::lines(&hidden(text)));
+    let _ = match is_error {
+        true => std::io::stderr().lock().write_all(text.as_bytes()),
+        false => out(&text).map_err(std::io::Error::other),
+    };
+}
+
 /// Prints an error with its hint to standard error; returns its exit code.
 pub fn explain(error: &anyhow::Error) -> Exit {
     let (exit, lines) = explanation(error);

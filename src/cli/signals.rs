@@ -3,6 +3,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::Exit;
+use crate::exec::Signal as Sent;
 
 /// A listener for the signals. A signal that arrives between two calls of [`Signals::next`] is not lost.
 #[derive(Debug)]
@@ -23,10 +24,18 @@ impl Signals {
 
     /// Waits for a signal; returns the exit code with which the process then ends.
     pub async fn next(&mut self) -> Exit {
+        match self.received().await {
+            sent if sent == Sent::INT => Exit::Interrupted,
+            _ => Exit::Terminated,
+        }
+    }
+
+    /// Waits for a signal and returns it.
+    pub async fn received(&mut self) -> Sent {
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-            true = hung_up(&mut self.hangup) => Exit::Terminated,
+            _ = self.interrupt.recv() => Sent::INT,
+            _ = self.terminate.recv() => Sent::TERM,
+            true = hung_up(&mut self.hangup) => Sent::HUP,
         }
     }
 }

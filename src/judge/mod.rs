@@ -26,6 +26,10 @@ pub(crate) mod integrity;
 #[cfg(feature = "internals")]
 pub mod integrity;
 #[cfg(not(feature = "internals"))]
+pub(crate) mod invariants;
+#[cfg(feature = "internals")]
+pub mod invariants;
+#[cfg(not(feature = "internals"))]
 pub(crate) mod locality;
 #[cfg(feature = "internals")]
 pub mod locality;
@@ -51,6 +55,7 @@ pub(crate) mod stories;
 pub mod stories;
 pub mod trial;
 pub mod upgrade;
+pub mod watch;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod watched;
 #[cfg(feature = "internals")]
@@ -260,4 +265,5 @@ pub static CLAIMS: &[&[&Claim]] = &[
     &upgrade::CLAIMS,
     &ha::CLAIMS,
     &trial::CLAIMS,
+    &watch::CLAIMS,
 ];

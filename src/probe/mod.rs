@@ -7,6 +7,7 @@ pub(crate) mod control;
 pub mod control;
 pub mod dns;
 pub mod forward;
+pub mod get;
 pub mod http;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod inside;
@@ -22,6 +23,7 @@ pub mod tcp;
 
 pub use api::ApiProbe;
 pub use forward::{Forward, Route, Target};
+pub use get::Get;
 pub use inside::Inside;
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
 pub use lines::{Lines, RequestPace};

@@ -123,6 +123,25 @@ impl Recorder {
         Self::of(vec![Watch::new(api, pods, fields)], log, Deadline::after(START)).await
     }
 
+    /// Records these kinds, each in a namespace or, without one, everywhere, in the same way.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub async fn of_places(
+        client: &Client,
+        places: &[(ApiResource, Option<String>)],
+        log: &EventLog,
+    ) -> Result<Self, RecorderError> {
+        let watch = |(resource, namespace): &(ApiResource, Option<String>)| {
+            let api = match namespace {
+                Some(namespace) => Api::namespaced_with(client.stream.clone(), namespace, resource),
+                None => Api::all_with(client.stream.clone(), resource),
+            };
+            Watch::new(api, resource.clone(), None)
+        };
+        Self::of(places.iter().map(watch).collect(), log, Deadline::after(START)).await
+    }
+
     async fn of(watches: Vec<Watch>, log: &EventLog, deadline: Deadline) -> Result<Self, RecorderError> {
         let mut tasks = JoinSet::new();
         for w in &watches {

@@ -14,7 +14,7 @@ use crate::probe::{Lines, control};
 /// The container, and the task that records its samples. The engine removes the container when this is dropped, and
 /// when this process is killed.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(crate) struct Control {
     engine: Engine,
     name: String,
     lines: Lines,
@@ -24,7 +24,7 @@ pub(super) struct Control {
 /// The container of a probe stays, because the engine did not remove it.
 #[derive(Debug, thiserror::Error)]
 #[error("container {container}: {}; `docker rm -f {container}` removes it", chain(.source))]
-pub(super) struct Stays {
+pub(crate) struct Stays {
     container: String,
     source: EngineError,
 }
@@ -35,7 +35,7 @@ impl Control {
     ///
     /// The container has no network: in the cluster's network it could take the address that a stopped node needs
     /// again.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         settings: &Settings,
         cluster: &Cluster,
         log: &EventLog,
@@ -71,7 +71,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Stays`].
-    pub(super) async fn stop(self) -> Result<(), Stays> {
+    pub(crate) async fn stop(self) -> Result<(), Stays> {
         self.lines.stop().await;
         let removed = self.engine.remove(&self.name).await;
         removed.map_err(|source| Stays { container: self.name, source })

@@ -291,10 +291,11 @@ async fn claims_lists_the_catalogue() {
     let home = Home::new();
     let all = home.seatrial(&["claims"]).await;
     assert_eq!(all.code, 0, "{}", all.err);
-    // The claims of a trial are of no suite.
-    let is_of_trial = |id: &str| seatrial::judge::trial::CLAIMS.iter().any(|claim| claim.id == id);
+    // The claims of a trial and of a watch are of no suite.
+    use seatrial::judge::{trial, watch};
+    let is_told = |id: &str| trial::CLAIMS.iter().chain(&watch::CLAIMS).any(|claim| claim.id == id);
     for part in seatrial::judge::CLAIMS {
-        for claim in part.iter().filter(|claim| !is_of_trial(claim.id)) {
+        for claim in part.iter().filter(|claim| !is_told(claim.id)) {
             assert!(
                 all.out.lines().any(|l| l.starts_with(claim.id) && l.ends_with(claim.title)),
                 "{}",

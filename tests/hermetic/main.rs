@@ -54,4 +54,5 @@ mod upgrade;
 mod wait_rules;
 mod waits;
 mod waits_around;
+mod watch;
 mod watches;

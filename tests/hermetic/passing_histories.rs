@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use seatrial::event::{Event, Record};
-use seatrial::judge::{Claim, Conclusion, Evidence};
+use seatrial::judge::{self, Claim, Conclusion, Evidence};
 use serde_json::{Value, json};
 
 use crate::story::{Named, is_of, value_in};
 use crate::upgrade::second;
-use crate::{ha, mysql, stateful_set, story, trial, upgrade};
+use crate::{ha, mysql, stateful_set, story, trial, upgrade, watch};
 
 /// A history that passes the claim, up to its judgement.
 pub fn history(id: &str) -> Vec<Record> {
@@ -17,6 +17,9 @@ pub fn history(id: &str) -> Vec<Record> {
         Some('B') => mysql::sound_story::story().records,
         Some('C') => stateful_set::Story::recorded(id).records().to_vec(),
         Some('D') => upgrade::told(),
+        Some('a'..='z') if judge::watch::CLAIMS.iter().any(|claim| claim.id == id) => {
+            watch::story::told().records
+        }
         Some('a'..='z') => trial::story::told().story.records,
         _ => ha::told().records,
     };

@@ -100,6 +100,13 @@ impl Story {
         self.records.insert(at, record);
     }
 
+    /// Slips an event in just before a mark.
+    pub fn insert_before(&mut self, mark: &str, event: Event) {
+        let at = self.mark(mark);
+        let record = Record { event, ..self.records[at - 1].clone() };
+        self.records.insert(at, record);
+    }
+
     /// Lets everything from a mark on happen this many seconds later, on both clocks.
     pub fn later(&mut self, mark: &str, seconds: f64) {
         let at = self.mark(mark);

@@ -30,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["run"],
     &["scenario"],
-    &["suite", "trial"],
+    &["suite", "trial", "watch"],
     &["catalogue"],
     &["testing"],
     &["prelude"],

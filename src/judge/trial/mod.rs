@@ -18,16 +18,16 @@ mod data;
 mod drain;
 pub mod facts;
 mod fault;
-mod node_loss;
+pub(super) mod node_loss;
 mod pod_loss;
 mod ready;
 mod requests;
 mod returned;
 mod rollout;
 mod run;
-mod state;
+pub(super) mod state;
 mod volumes;
-mod workloads;
+pub(super) mod workloads;
 
 /// `ready`: every workload becomes ready in time.
 pub static READY: Claim = Claim::new("ready", "every workload becomes ready in time", ready::judge)

@@ -47,7 +47,7 @@ fn had_ended(evidence: &Evidence<'_>, workload: &Workload) -> bool {
 }
 
 /// Returns the checks that a workload is complete.
-fn checks(state: &State<'_>, workload: &Workload, object: &Object<'_>) -> Vec<(Holds, String)> {
+pub fn checks(state: &State<'_>, workload: &Workload, object: &Object<'_>) -> Vec<(Holds, String)> {
     let title = workload.title();
     let (met, what) = by_status(&workload.kind, object);
     let by_status = match workload.kind.as_str() {

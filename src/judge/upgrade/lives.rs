@@ -5,7 +5,7 @@ use crate::event::{Change, Event, Record};
 
 /// A pod, from when it was first seen to its end.
 #[derive(Clone, Debug)]
-pub(super) struct Life<'r> {
+pub(in crate::judge) struct Life<'r> {
     /// Name of the pod.
     pub name: &'r str,
     /// Namespace of the pod; empty if not recorded.
@@ -27,14 +27,19 @@ pub(super) struct Life<'r> {
     /// Whether the pod was deleted because it does not tolerate a taint of its node (`DeletionByTaintManager` of
     /// `pkg/controller/tainteviction`).
     pub by_taint: bool,
+    /// Why Kubernetes disrupted the pod, as condition `DisruptionTarget` says: `EvictionByEvictionAPI`,
+    /// `PreemptionByScheduler`, `DeletionByTaintManager`, `DeletionByPodGC` or `TerminationByKubelet`.
+    pub disruption: Option<&'r str>,
     /// Restarts of the pod's containers, as they were seen.
     pub restarts: Vec<Restarts<'r>>,
+    /// The pod's last recorded state.
+    pub last: Object<'r>,
     pod: Object<'r>,
 }
 
 /// Restarts of one container that were seen together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Restarts<'r> {
+pub(in crate::judge) struct Restarts<'r> {
     /// When the restarts were seen.
     pub at: f64,
     /// Index of the container in its pod.
@@ -75,19 +80,19 @@ impl<'r> Life<'r> {
 }
 
 /// Returns the namespace of the story; none if the records name none.
-pub(super) fn own(records: &[Record]) -> Option<&str> {
+pub(in crate::judge) fn own(records: &[Record]) -> Option<&str> {
     records.iter().find_map(|r| r.scope.namespace.as_deref())
 }
 
 /// Returns the lives of the story's pods with a label. Pods of other namespaces may carry the same label.
-pub(super) fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
+pub(in crate::judge) fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
     let own = own(records);
     let is_ours = |life: &Life<'_>| own.is_none_or(|own| life.namespace == own);
     all(records).into_iter().filter(|l| l.has(label) && is_ours(l)).collect()
 }
 
 /// Returns the life of every pod, in the order in which they were first seen.
-pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
+pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
     let mut lives: Vec<Life<'_>> = Vec::new();
     for record in records {
         let Event::ObjectChanged { change, kind, object, .. } = &record.event else { continue };
@@ -112,16 +117,19 @@ pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
                 ending: None,
                 succeeded: false,
                 by_taint: false,
+                disruption: None,
                 restarts: Vec::new(),
+                last: pod,
                 pod,
             });
             lives.len() - 1
         });
         let life = &mut lives[i];
+        life.last = pod.seen(record);
+        let disrupted = pod.condition("DisruptionTarget").filter(|(status, ..)| *status == "True");
+        life.disruption = disrupted.map(|(_, reason, _)| reason).or(life.disruption);
         life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
-        life.by_taint |= pod
-            .condition("DisruptionTarget")
-            .is_some_and(|(status, reason, _)| status == "True" && reason == "DeletionByTaintManager");
+        life.by_taint |= life.disruption == Some("DeletionByTaintManager");
         for (container, status) in pod.entries("/status/containerStatuses").iter().enumerate() {
             let count = status["restartCount"].as_i64().unwrap_or_default();
             let known = life.restarts.iter().rfind(|r| r.container == container).map_or(0, |r| r.count);

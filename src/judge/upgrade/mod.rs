@@ -30,7 +30,7 @@ mod drained;
 pub mod facts;
 mod holds;
 mod kept;
-mod lives;
+pub(super) mod lives;
 mod pinned;
 mod trap;
 mod versions;

@@ -31,6 +31,8 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     /// What containers have printed, by `namespace/pod/container`, and whether they have ended.
     logs: Mutex<std::collections::BTreeMap<String, (String, bool)>>,
+    /// What Services answer through the API server, by `namespace/scheme:service:port`.
+    services: Mutex<std::collections::BTreeMap<String, u16>>,
     connections: Mutex<tokio_util::sync::CancellationToken>,
 }
 
@@ -73,6 +75,7 @@ impl FakeApi {
             troubles: Mutex::default(),
             requests: Mutex::default(),
             logs: Mutex::default(),
+            services: Mutex::default(),
             connections: Mutex::default(),
         });
         let app = serve::router(Arc::clone(&shared));
@@ -138,6 +141,15 @@ impl FakeApi {
         log.1 = ends;
         drop(logs);
         self.announce();
+    }
+
+    /// Lets a Service answer with this status through the API server; without one it has no endpoints.
+    pub fn answer(&self, service: &str, code: Option<u16>) {
+        let mut services = self.shared.services.lock().unwrap();
+        match code {
+            Some(code) => _ = services.insert(service.into(), code),
+            None => _ = services.remove(service),
+        }
     }
 
     /// Ends every open watch with an `ERROR` event 410, and refuses all resource versions so far.

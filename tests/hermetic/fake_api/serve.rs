@@ -49,6 +49,9 @@ async fn answer(
     };
     let namespace = namespace.map(str::to_owned);
     match (method.as_str(), name) {
+        ("GET", Some(name)) if segments.get(6) == Some(&"proxy") => {
+            proxied(&shared, &format!("{}/{name}", namespace.unwrap_or_default()))
+        }
         ("GET", Some(pod)) if segments.last() == Some(&"log") => {
             logged(shared, &namespace.unwrap_or_default(), pod, &parameters)
         }
@@ -191,6 +194,16 @@ fn list(shared: &Shared, kind: &'static Kind, namespace: Option<&str>, parameter
         "items": items,
     }))
     .into_response()
+}
+
+/// The answer of a Service that is asked through the API server.
+fn proxied(shared: &Shared, service: &str) -> Response {
+    match shared.services.lock().unwrap().get(service) {
+        Some(code) => (StatusCode::from_u16(*code).unwrap(), "the answer of the Service").into_response(),
+        None => {
+            status(503, "ServiceUnavailable", &format!("no endpoints available for service \"{service}\""))
+        }
+    }
 }
 
 /// The log of a container; a followed one until it ends or the pod is gone.

@@ -1,0 +1,98 @@
+//! No pod stays Pending without a known reason.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Finding, Missing, Object, Scope, conclude, full_name};
+use crate::event::Change;
+use crate::judge::Holds;
+
+/// What a container waits for at first: this is no reason to stay there.
+const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+struct Pod<'r> {
+    since: f64,
+    last: Object<'r>,
+    /// Why it waits, as its states said until now.
+    reason: Option<String>,
+}
+
+/// Checks that no pod is Pending for more than `most` seconds of the judged time without a known reason.
+///
+/// # Errors
+/// None.
+pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> Result<(), Missing> {
+    let mut open: BTreeMap<&str, Pod<'_>> = BTreeMap::new();
+    let mut over = Vec::new();
+    for (at, change, pod) in scope.changes("Pod") {
+        let waits = change != Change::Deleted && pod.text("/status/phase") == Some("Pending");
+        if !waits {
+            over.extend(open.remove(pod.uid()).map(|waited| (waited, at)));
+            continue;
+        }
+        let entry = open.entry(pod.uid()).or_insert(Pod { since: at, last: pod, reason: None });
+        entry.last = pod;
+        entry.reason = reason(&pod).or(entry.reason.take());
+    }
+    over.extend(open.into_values().map(|waited| (waited, scope.to)));
+    let mut found = false;
+    for (waited, until) in over {
+        let (from, to) = (waited.since.max(scope.from), until.min(scope.to));
+        if to - from <= most {
+            continue;
+        }
+        let pod = full_name(&waited.last);
+        let reason = waited.reason.or_else(|| told(scope, &waited.last, (from, to)));
+        let what = format!("pod {pod} was Pending for {:.0} s", to - from);
+        match reason {
+            Some(reason) => _ = finding.check(true, format!("{what}: {reason}")),
+            None => {
+                found = true;
+                let what = format!("{what}, {most:.0} s are allowed without a known reason");
+                let starved = finding.machine.starved_in(from, to) > 0.0;
+                match starved {
+                    true => finding.unsure(format!("{what}; the machine starved meanwhile")),
+                    false => finding.check(Holds::of_pod(false, &waited.last), what),
+                };
+            }
+        }
+    }
+    conclude(finding, found, &format!("no pod was Pending for more than {most:.0} s without a known reason"));
+    Ok(())
+}
+
+/// Returns why a pod waits, as its conditions and containers say.
+fn reason(pod: &Object<'_>) -> Option<String> {
+    if let Some((_, reason, message)) = pod.condition("PodScheduled").filter(|c| c.0 == "False") {
+        return Some(format!("{reason}: {message}"));
+    }
+    let containers = |list: &str| pod.entries(list).iter();
+    let waits = containers("/status/initContainerStatuses")
+        .chain(containers("/status/containerStatuses"))
+        .find_map(|container| {
+            let waiting = container.pointer("/state/waiting")?;
+            let reason = waiting["reason"].as_str().filter(|reason| !STARTING.contains(reason))?;
+            Some(format!("{reason}: {}", waiting["message"].as_str().unwrap_or_default()))
+        });
+    let running = |container: &&Value| container.pointer("/state/running").is_some();
+    waits.or_else(|| {
+        let init = containers("/status/initContainerStatuses").find(running)?;
+        Some(format!("its init container {} runs", init["name"].as_str().unwrap_or_default()))
+    })
+}
+
+/// Returns what an event about the pod said meanwhile: a warning, or that an image was being pulled.
+fn told(scope: &Scope<'_, '_>, pod: &Object<'_>, (from, to): (f64, f64)) -> Option<String> {
+    let is_about = |event: &Object<'_>| event.text("/involvedObject/uid") == Some(pod.uid());
+    let says = |event: &Object<'_>| {
+        event.text("/type") == Some("Warning") || event.text("/reason") == Some("Pulling")
+    };
+    let events = scope.changes("Event").into_iter();
+    let mut events =
+        events.filter(|(at, _, event)| from <= *at && *at <= to && is_about(event) && says(event));
+    events.next_back().map(|(_, _, event)| {
+        let text = |pointer: &str| event.text(pointer).unwrap_or_default();
+        format!("{}: {}", text("/reason"), text("/message"))
+    })
+}

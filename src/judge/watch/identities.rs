@@ -1,0 +1,108 @@
+//! `identities`: pods are replaced as their kind promises, and none is lost.
+
+use std::collections::BTreeSet;
+
+use super::reasons::OWNERS;
+use super::{BEGINS, ENDS, watched};
+use crate::judge::object::{Object, names};
+use crate::judge::trial::facts::Workload;
+use crate::judge::trial::node_loss::check_one_of_a_name;
+use crate::judge::trial::state::{State, is_over};
+use crate::judge::trial::workloads::{check_complete, checks};
+use crate::judge::{Evidence, Finding, Missing};
+
+/// The kinds whose pods must be complete at the end.
+const KINDS: [&str; 3] = ["DaemonSet", "Deployment", "StatefulSet"];
+
+/// Judges `identities`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let kinds: Vec<&str> = OWNERS.into_iter().filter(|kind| *kind != "Job").chain(["Pod"]).collect();
+    watched(evidence, finding, &kinds, |finding| {
+        let before = State::at(evidence, BEGINS)?;
+        let after = State::at(evidence, ENDS)?;
+        let mut complete = Vec::new();
+        for kind in KINDS {
+            for object in before.of_kind(kind) {
+                let namespace = object.text("/metadata/namespace").unwrap_or_default().to_owned();
+                let workload = Workload {
+                    kind: kind.into(),
+                    namespace,
+                    name: object.name().into(),
+                    in_named_namespace: false,
+                    made_by: None,
+                };
+                let one = One { evidence, workload, before: &before, after: &after, object };
+                if finding.part(|finding| one.check(finding)).is_some() {
+                    complete.push(one.workload.title());
+                }
+            }
+        }
+        if complete.is_empty() {
+            finding.unsure("no Deployment, StatefulSet or DaemonSet existed when the command began");
+        }
+        finding.summary(format!("nothing was lost: {}", names(&complete)));
+        Ok(())
+    })
+}
+
+/// A workload that existed when the command began.
+struct One<'e, 'r> {
+    evidence: &'e Evidence<'r>,
+    workload: Workload,
+    before: &'e State<'r>,
+    after: &'e State<'r>,
+    object: Object<'r>,
+}
+
+impl One<'_, '_> {
+    fn check(&self, finding: &mut Finding) -> Result<(), Missing> {
+        let title = self.workload.title();
+        if self.after.object(&self.workload).is_none() {
+            finding.check(true, format!("{title} was deleted while the command ran"));
+            return Ok(());
+        }
+        let is_complete = |state: &State<'_>, object: &Object<'_>| {
+            checks(state, &self.workload, object).iter().all(|(holds, _)| holds.is_met())
+        };
+        if is_complete(self.before, &self.object) {
+            check_complete(finding, self.evidence, ENDS, &self.workload)?;
+        } else {
+            finding.unsure(format!("{title} was not complete when the command began"));
+        }
+        if self.workload.kind == "StatefulSet" {
+            let uid = self.object.uid();
+            check_one_of_a_name(finding, self.evidence, (&self.workload, uid), (BEGINS, ENDS))?;
+            self.check_claims(finding);
+        }
+        Ok(())
+    }
+
+    /// Checks that each name has the claims that it had before.
+    fn check_claims(&self, finding: &mut Finding) {
+        let title = self.workload.title();
+        let pods = |state: &State<'_>| {
+            let own = state.of_kind("Pod").filter(|pod| state.is_of(pod, self.object.uid()) && !is_over(pod));
+            own.map(|pod| (pod.name().to_owned(), claims(&pod))).collect::<Vec<_>>()
+        };
+        let now = pods(self.after);
+        let other: Vec<String> = pods(self.before)
+            .into_iter()
+            .filter(|(name, claims)| now.iter().any(|(of, now)| of == name && now != claims))
+            .map(|(name, _)| name)
+            .collect();
+        finding.check(
+            other.is_empty(),
+            format!("{title}: names with other claims than before: {}", names(&other)),
+        );
+    }
+}
+
+fn claims(pod: &Object<'_>) -> BTreeSet<String> {
+    let claim = |volume: &serde_json::Value| {
+        volume
+            .pointer("/persistentVolumeClaim/claimName")
+            .and_then(serde_json::Value::as_str)
+            .map(str::to_owned)
+    };
+    pod.entries("/spec/volumes").iter().filter_map(claim).collect()
+}

@@ -1,0 +1,194 @@
+//! Which pods were disturbed while a command ran, and why. A pod is disturbed if it goes or if a container of it is
+//! restarted.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Change, Event};
+use crate::judge::invariants::Scope;
+use crate::judge::object::Object;
+use crate::judge::upgrade::lives::{self, Life};
+
+/// Seconds by which a record may be late compared with one from another connection.
+const SLACK: f64 = 2.0;
+/// Seconds after a pod's deletion in which its rollout must have shown a pod of the new template: a StatefulSet and a
+/// DaemonSet create it only after the old pod's grace period, of 30 s by default.
+const ROLLED: f64 = 45.0;
+
+/// What happened to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// It went: it was deleted, or it ended.
+    Went,
+    /// A container was restarted.
+    Restarted,
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Went => "went",
+            Self::Restarted => "was restarted",
+        })
+    }
+}
+
+/// A disturbance of a pod.
+#[derive(Clone, Debug)]
+pub struct Disturbance<'r> {
+    /// When it was seen, in seconds on the records' clock.
+    pub at: f64,
+    /// The pod's last state.
+    pub pod: Object<'r>,
+    /// Name of the pod, with its namespace.
+    pub name: String,
+    /// What happened.
+    pub what: What,
+    /// Why it happened; none if nothing explains it.
+    pub why: Option<String>,
+    /// What is known about it besides.
+    pub how: Option<&'r str>,
+}
+
+/// The recorded lives of pods, and of the objects above them.
+struct Seen<'e, 'r> {
+    scope: &'e Scope<'e, 'r>,
+    lives: Vec<Life<'r>>,
+    /// The states of the objects above pods, by UID.
+    owners: BTreeMap<&'r str, Vec<State<'r>>>,
+}
+
+/// A state of an object: its second, and whether it was its end.
+struct State<'r> {
+    at: f64,
+    gone: bool,
+    object: Object<'r>,
+}
+
+/// The kinds of objects above pods.
+pub const OWNERS: [&str; 5] = ["DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet"];
+
+/// Returns every disturbance in the judged time, in the order in which they were seen. None if no pod was recorded.
+pub fn disturbances<'r>(scope: &Scope<'_, 'r>) -> Option<Vec<Disturbance<'r>>> {
+    let seen = Seen { scope, lives: lives::all(scope.evidence.records()), owners: owners(scope) };
+    if seen.lives.is_empty() {
+        return None;
+    }
+    let mut found = Vec::new();
+    for life in &seen.lives {
+        if let Some(at) = life.ending.filter(|at| scope.has(*at)) {
+            found.push(told(life, (at, What::Went), seen.went(life, at), life.disruption));
+        }
+        // Restarts that a container had when its pod was first seen are older.
+        for restarts in life.restarts.iter().filter(|r| scope.has(r.at) && r.at > life.began) {
+            let node_away = scope.is_away(life.node, restarts.at);
+            let why = node_away.then(|| "its node was away, as declared".to_owned());
+            found.push(told(life, (restarts.at, What::Restarted), why, restarts.reason));
+        }
+    }
+    found.sort_by(|a, b| a.at.total_cmp(&b.at));
+    Some(found)
+}
+
+fn told<'r>(
+    life: &Life<'r>,
+    (at, what): (f64, What),
+    why: Option<String>,
+    how: Option<&'r str>,
+) -> Disturbance<'r> {
+    Disturbance { at, pod: life.last, name: life.full_name(), what, why, how }
+}
+
+fn owners<'r>(scope: &Scope<'_, 'r>) -> BTreeMap<&'r str, Vec<State<'r>>> {
+    let mut owners: BTreeMap<&str, Vec<State<'_>>> = BTreeMap::new();
+    for record in scope.evidence.records() {
+        let Event::ObjectChanged { change, kind, object, .. } = &record.event else { continue };
+        let Ok(object) = Object::new(object) else { continue };
+        if OWNERS.contains(&kind.as_str()) {
+            let gone = *change == Change::Deleted || object.is_terminating();
+            let state = State { at: record.mono_us as f64 / 1e6, gone, object };
+            owners.entry(object.uid()).or_default().push(state);
+        }
+    }
+    owners
+}
+
+impl<'r> Seen<'_, 'r> {
+    /// Returns the UIDs of the objects above a pod, the nearest first.
+    fn above(&self, life: &Life<'r>) -> Vec<&'r str> {
+        let mut all = Vec::new();
+        let mut next = life.last.controller().map(|owner| owner.2);
+        while let Some(uid) = next.filter(|uid| !all.contains(uid)) {
+            all.push(uid);
+            let last = self.owners.get(uid).and_then(|states| states.last());
+            next = last.and_then(|state| state.object.controller()).map(|owner| owner.2);
+        }
+        all
+    }
+
+    fn went(&self, life: &Life<'r>, at: f64) -> Option<String> {
+        let by_kubernetes = match life.disruption {
+            Some("EvictionByEvictionAPI") => Some("evicted, as a drain does".to_owned()),
+            Some("PreemptionByScheduler") => Some("preempted by a pod of a higher priority".to_owned()),
+            Some("DeletionByTaintManager" | "DeletionByPodGC") if self.scope.is_away(life.node, at) => {
+                Some("its node was away, as declared".to_owned())
+            }
+            _ => None,
+        };
+        if life.succeeded {
+            return Some("it ended successfully".to_owned());
+        }
+        let above = self.above(life);
+        by_kubernetes
+            .or_else(|| self.node_removed(life, at))
+            .or_else(|| above.iter().find_map(|uid| self.owner_gone(uid, at)))
+            .or_else(|| {
+                self.is_of_new_template(life, &above, at)
+                    .then(|| "replaced by a pod of a new template".into())
+            })
+            .or_else(|| self.scaled_down(above.last()?, at))
+    }
+
+    fn node_removed(&self, life: &Life<'r>, at: f64) -> Option<String> {
+        let nodes = self.scope.changes("Node").into_iter();
+        let is_gone = |(seen, change, node): &(f64, Change, Object<'r>)| {
+            let gone = *change == Change::Deleted || node.is_terminating();
+            gone && node.name() == life.node && self.scope.from <= *seen && *seen <= at + ROLLED
+        };
+        nodes.clone().any(|change| is_gone(&change)).then(|| format!("its node {} was removed", life.node))
+    }
+
+    fn owner_gone(&self, uid: &str, at: f64) -> Option<String> {
+        let states = self.owners.get(uid)?;
+        let gone = states.iter().find(|state| state.gone && state.at <= at + SLACK)?;
+        let kind = gone.object.text("/kind").unwrap_or("owner");
+        Some(format!("{kind} {} was deleted", gone.object.name()))
+    }
+
+    /// Whether a pod of another template of the same workload came at that time.
+    fn is_of_new_template(&self, life: &Life<'r>, above: &[&str], at: f64) -> bool {
+        let Some(top) = above.last() else { return false };
+        let newer = |other: &&Life<'r>| {
+            other.uid != life.uid
+                && other.template != life.template
+                && other.began >= life.began
+                && (self.scope.from - SLACK..=at + ROLLED).contains(&other.began)
+                && self.above(other).last() == Some(top)
+        };
+        self.lives.iter().find(newer).is_some()
+    }
+
+    /// Whether somebody lowered the number of pods of the workload before the pod went.
+    fn scaled_down(&self, uid: &str, at: f64) -> Option<String> {
+        let states = self.owners.get(uid)?;
+        let replicas =
+            |state: &State<'_>| state.object.at("/spec/replicas").and_then(serde_json::Value::as_i64);
+        let lowered = states.windows(2).find(|pair| {
+            let in_time = self.scope.from - SLACK <= pair[1].at && pair[1].at <= at + SLACK;
+            in_time && replicas(&pair[1]) < replicas(&pair[0])
+        })?;
+        let object = &lowered[1].object;
+        let kind = object.text("/kind").unwrap_or("owner");
+        let (was, is) = (replicas(&lowered[0])?, replicas(&lowered[1])?);
+        Some(format!("{kind} {} was scaled from {was} to {is}", object.name()))
+    }
+}

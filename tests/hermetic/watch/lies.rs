@@ -1,0 +1,220 @@
+//! Falsehoods in a told watch, each with what comes out and what betrays it.
+
+use rstest::rstest;
+use seatrial::event::{Change, Event, Outcome};
+use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use seatrial::judge::watch::facts::{self, Unread};
+use seatrial::judge::watch::{API, API_SAYS, BEGINS, CLAIMS};
+use serde_json::{Value, json};
+
+use super::story::{MARK, PROBE, budget, ending, event, evicted, node, starting, told, web};
+use crate::passing_histories::undecided_without_a_fact;
+use crate::story::{Story, changed, says};
+use crate::trial::story::{object, pod};
+
+/// Says a change a number of seconds after a mark.
+fn at(story: &mut Story, (mark, seconds): (&str, f64), change: Change, object: Value) {
+    let from = story.records[story.mark(mark)].mono_us as f64 / 1e6;
+    let place = story.records.iter().position(|r| r.mono_us as f64 / 1e6 >= from + seconds).unwrap();
+    let event = match changed(object) {
+        Event::ObjectChanged { kind, name, uid, object, .. } => {
+            Event::ObjectChanged { change, kind, name, uid, object }
+        }
+        other => other,
+    };
+    let record = seatrial::event::Record { event, ..story.records[place].clone() };
+    story.records.insert(place, record);
+}
+
+fn is(story: &mut Story, seconds: f64, object: Value) {
+    at(story, (MARK, seconds), Change::Modified, object);
+}
+
+/// Lets requests of a probe fail from a number of seconds after the mark on.
+fn fail(story: &mut Story, probe: &str, (from, to): (f64, f64), (outcome, detail): (Outcome, &str)) {
+    let mark = story.records[story.mark(MARK)].mono_us as f64 / 1e6;
+    for record in &mut story.records {
+        let second = record.mono_us as f64 / 1e6 - mark;
+        if let Event::Sampled { probe: of, outcome: found, detail: said, .. } = &mut record.event
+            && of == probe
+            && (from..to).contains(&second)
+        {
+            (*found, *said) = (outcome, detail.into());
+        }
+    }
+}
+
+const REFUSED: (Outcome, &str) = (Outcome::Refused, "curl 7: Connection refused");
+
+fn starve(story: &mut Story, (from, to): (f64, f64)) {
+    fail(story, "control", (from, to), (Outcome::Indeterminate, "2000 ms late"));
+}
+
+/// The probe asks through the API server.
+fn through_the_api(story: &mut Story) {
+    story.fact(&facts::PROBES)[0]["way"] = json!("api-server");
+}
+
+fn unread(story: &mut Story, kind: &str) {
+    let unread = Unread { kind: kind.into(), namespace: Some("shop".into()), why: "403 forbidden".into() };
+    *story.fact(&facts::UNREAD) = json!([unread]);
+}
+
+fn unready_node() -> Value {
+    let mut node = node("w2");
+    node["status"]["conditions"][0] =
+        json!({"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"});
+    node
+}
+
+fn ended(mut pod: Value, code: i64, reason: &str) -> Value {
+    let end =
+        json!({"terminated": {"exitCode": code, "reason": reason, "finishedAt": "2026-12-01T00:00:01Z"}});
+    pod["status"]["containerStatuses"] = json!([{"name": "c", "restartCount": 1, "lastState": end}]);
+    pod
+}
+
+fn set_pod(uid: &str) -> Value {
+    pod("set-0", ("set", "StatefulSet", "set"), uid, "w2")
+}
+
+#[rstest]
+#[case::outage("outages", |s: &mut Story| fail(s, PROBE, (5.0, 12.0), REFUSED), Failed, "http shop:80/healthz: longest outage 7.2 s of 5.0 s")]
+#[case::outage_and_starved("outages", |s: &mut Story| { fail(s, PROBE, (5.0, 12.0), REFUSED); starve(s, (4.0, 13.0)); }, Inconclusive, "the machine starved meanwhile")]
+#[case::share("outages", |s: &mut Story| [3.0, 6.0, 9.0, 12.0].iter().for_each(|at| fail(s, PROBE, (*at, at + 0.3), REFUSED)), Failed, "requests failed, 2 may fail")]
+#[case::one_request("outages", |s: &mut Story| fail(s, PROBE, (5.0, 5.2), REFUSED), Passed, "1 of 143 requests failed, 2 may fail")]
+#[case::not_over("outages", |s: &mut Story| fail(s, PROBE, (21.4, 99.0), REFUSED), Inconclusive, "the last outage was not over at the end")]
+#[case::unsteady("outages", |s: &mut Story| s.fact(&facts::PROBES)[0]["steady"] = json!(false), Inconclusive, "gave no steady answer before the command began")]
+#[case::silent("outages", |s: &mut Story| { let mark = s.records[s.mark(MARK)].mono_us; s.records.retain(|r| !(r.mono_us > mark + 5_000_000 && r.mono_us < mark + 12_000_000 && matches!(&r.event, Event::Sampled { probe, .. } if probe == PROBE))); }, Inconclusive, "no request for 7")]
+#[case::nobody_asked("outages", |s: &mut Story| *s.fact(&facts::PROBES) = json!([]), Inconclusive, "no probe asked")]
+#[case::api_away("outages", |s: &mut Story| { through_the_api(s); fail(s, PROBE, (5.0, 12.0), (Outcome::Indeterminate, "no answer: timed out after 2.0 s")); fail(s, API, (5.0, 12.0), REFUSED); }, Inconclusive, "because the API server was away")]
+#[case::api_refuses("outages", |s: &mut Story| { through_the_api(s); fail(s, PROBE, (5.0, 12.0), (Outcome::Indeterminate, &format!("{API_SAYS}429 too many"))); }, Inconclusive, "429 too many")]
+#[case::service_away_behind_the_api("outages", |s: &mut Story| { through_the_api(s); fail(s, PROBE, (5.0, 12.0), (Outcome::Refused, "503 no endpoints available")); }, Failed, "longest outage 7.2 s")]
+#[case::service_silent_behind_the_api("outages", |s: &mut Story| { through_the_api(s); fail(s, PROBE, (5.0, 12.0), (Outcome::Indeterminate, "no answer: timed out after 2.0 s")); }, Failed, "longest outage 7.2 s")]
+#[case::deleted_by_hand("disturbed", |s: &mut Story| is(s, 9.0, ending(web("web-2", "a", "w1"))), Failed, "shop/web-2-a on w1 went for no known reason")]
+#[case::deleted_by_hand_on_a_lost_node("disturbed", |s: &mut Story| { starve(s, (4.0, 8.0)); is(s, 6.0, unready_node()); is(s, 9.0, ending(web("web-2", "d", "w2"))); }, Inconclusive, "w2 was not ready")]
+#[case::restarted("disturbed", |s: &mut Story| is(s, 9.0, ended(web("web-2", "a", "w1"), 1, "Error")), Failed, "shop/web-2-a on w1 was restarted (Error) for no known reason")]
+#[case::by_its_kubelet("disturbed", |s: &mut Story| { let mut pod = evicted(web("web-2", "a", "w1")); pod["status"]["conditions"][1]["reason"] = json!("TerminationByKubelet"); is(s, 9.0, pod); }, Failed, "web-2-a on w1 went (TerminationByKubelet) for no known reason")]
+#[case::by_a_taint("disturbed", |s: &mut Story| { let mut pod = evicted(web("web-2", "a", "w1")); pod["status"]["conditions"][1]["reason"] = json!("DeletionByTaintManager"); is(s, 9.0, pod); }, Failed, "for no known reason")]
+#[case::scaled_down("disturbed", |s: &mut Story| { is(s, 8.0, object("Deployment", "web", 3, (2, 2))); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Passed, "")]
+#[case::owner_deleted("disturbed", |s: &mut Story| { at(s, (MARK, 8.0), Change::Deleted, object("DaemonSet", "agent", 1, (1, 1))); is(s, 9.0, ending(pod("agent-1", ("agent", "DaemonSet", "agent"), "u-agent-1", "w1"))); }, Passed, "")]
+#[case::node_removed("disturbed", |s: &mut Story| { at(s, (MARK, 8.0), Change::Deleted, node("w1")); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Passed, "")]
+#[case::same_template("disturbed", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { object, .. } = e && object["metadata"]["labels"]["app"] == "web" { object["metadata"]["labels"]["pod-template-hash"] = json!("web-1") }), Failed, "shop/web-1-a on w1 went for no known reason")]
+#[case::no_pod_seen("disturbed", |s: &mut Story| s.forget(|e| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Pod")), Inconclusive, "no Pod was recorded")]
+#[case::pods_unread("disturbed", |s: &mut Story| { unread(s, "Pod"); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Inconclusive, "Pod in namespace shop could not be read: 403 forbidden")]
+#[case::broken_by_an_eviction("budgets", |s: &mut Story| is(s, 0.6, budget(1)), Failed, "PodDisruptionBudget web: 1 pods healthy for 0.2 s, 2 must stay; shop/web-2-b was evicted")]
+#[case::broken_for_no_reason("budgets", |s: &mut Story| { is(s, 18.0, budget(1)); is(s, 19.0, budget(3)); }, Failed, "PodDisruptionBudget web: 1 pods healthy for 1.0 s, 2 must stay")]
+#[case::broken_by_a_deletion("budgets", |s: &mut Story| { is(s, 17.5, ending(web("web-2", "a", "w1"))); is(s, 18.0, budget(1)); is(s, 19.0, budget(3)); }, Failed, "PodDisruptionBudget web: 1 pods healthy for 1.0 s, 2 must stay")]
+#[case::evicted_during_a_dip("budgets", |s: &mut Story| at(s, (BEGINS, 8.0), Change::Modified, budget(1)), Failed, "shop/web-2-b was evicted")]
+#[case::broken_by_a_rollout("budgets", |s: &mut Story| { at(s, (BEGINS, 8.0), Change::Modified, budget(1)); at(s, (BEGINS, 9.0), Change::Modified, budget(3)); }, Passed, "")]
+#[case::never_allowed("budgets", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" { object["status"]["disruptionsAllowed"] = json!(0) }), Passed, "it never allowed an eviction")]
+#[case::budgets_unread("budgets", |s: &mut Story| { unread(s, "PodDisruptionBudget"); is(s, 0.6, budget(1)); }, Inconclusive, "PodDisruptionBudget in namespace shop could not be read")]
+#[case::no_status("budgets", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" { object["status"] = json!({}) }), Inconclusive, "PodDisruptionBudget web has no status")]
+#[case::pod_lost("identities", |s: &mut Story| { is(s, 9.0, object("Deployment", "web", 2, (3, 2))); at(s, (MARK, 9.0), Change::Deleted, web("web-2", "a", "w1")); }, Failed, "Deployment web by its status: generation 2 of 2 observed, updatedReplicas 3 of 3, availableReplicas 2 of 3")]
+#[case::twins("identities", |s: &mut Story| at(s, (MARK, 9.0), Change::Added, set_pod("u-twin")), Failed, "StatefulSet set: names with two living pods at a time between `watch begins` and `watch ends`: set-0")]
+#[case::other_claims("identities", |s: &mut Story| { let mut pod = set_pod("u-set-0"); pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "other"}}]); is(s, 9.0, pod); }, Failed, "StatefulSet set: names with other claims than before: set-0")]
+#[case::deleted("identities", |s: &mut Story| at(s, (MARK, 8.0), Change::Deleted, object("DaemonSet", "agent", 1, (1, 1))), Passed, "")]
+#[case::incomplete_before("identities", |s: &mut Story| s.insert_before(BEGINS, changed(object("DaemonSet", "agent", 1, (1, 0)))), Inconclusive, "DaemonSet agent was not complete when the command began")]
+#[case::nothing_there("identities", |s: &mut Story| s.forget(|e| matches!(e, Event::ObjectChanged { .. })), Inconclusive, "no Deployment, StatefulSet or DaemonSet existed")]
+#[case::node_away("nodes", |s: &mut Story| { is(s, 5.0, unready_node()); is(s, 9.0, node("w2")); }, Failed, "node w2 was not ready for 4.0 s (Ready is Unknown, NodeStatusUnknown)")]
+#[case::node_away_and_starved("nodes", |s: &mut Story| { starve(s, (2.0, 4.9)); is(s, 5.0, unready_node()); is(s, 9.0, node("w2")); }, Inconclusive, "the machine starved meanwhile")]
+#[case::node_away_as_declared("nodes", |s: &mut Story| { is(s, 5.0, unready_node()); is(s, 9.0, node("w2")); *s.fact(&facts::AWAY) = json!([{"from": MARK, "to": null}]); }, Passed, "")]
+#[case::node_away_before_its_time("nodes", |s: &mut Story| { at(s, (BEGINS, 1.0), Change::Modified, unready_node()); at(s, (BEGINS, 2.0), Change::Modified, node("w2")); *s.fact(&facts::AWAY) = json!([{"from": MARK, "to": null}]); }, Failed, "node w2 was not ready")]
+#[case::node_joined("nodes", |s: &mut Story| { let mut new = node("w9"); new["status"]["conditions"][0]["status"] = json!("False"); at(s, (MARK, 5.0), Change::Added, new); is(s, 9.0, node("w9")); }, Passed, "")]
+#[case::node_unready_before("nodes", |s: &mut Story| s.insert_before(BEGINS, changed(unready_node())), Inconclusive, "since before the judged time")]
+#[case::nodes_unread("nodes", |s: &mut Story| unread(s, "Node"), Inconclusive, "Node in namespace shop could not be read: 403 forbidden")]
+#[case::no_node("nodes", |s: &mut Story| s.forget(|e| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Node")), Inconclusive, "no Node was recorded")]
+#[case::repeated("repeats", |s: &mut Story| is(s, 15.0, event("BackOff", 121)), Failed, "event BackOff of Pod shop/web-2-a came 21 times, 20 are allowed: said the kubelet")]
+#[case::new_and_repeated("repeats", |s: &mut Story| at(s, (MARK, 15.0), Change::Added, event("Unhealthy", 30)), Failed, "event Unhealthy of Pod shop/web-2-a came 30 times")]
+#[case::often_enough("repeats", |s: &mut Story| is(s, 15.0, event("BackOff", 120)), Passed, "no event came more than 20 times")]
+#[case::events_unread("repeats", |s: &mut Story| { unread(s, "Event"); is(s, 15.0, event("BackOff", 121)); }, Inconclusive, "Event in namespace shop could not be read")]
+#[case::waits(
+    "pending",
+    waits,
+    Failed,
+    "pod shop/web-2-z was Pending for 110 s, 60 s are allowed without a known reason"
+)]
+#[case::waits_unscheduled("pending", |s: &mut Story| { waits(s); let mut pod = starting(web("web-2", "z", "w1")); pod["status"]["conditions"].as_array_mut().unwrap().push(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"})); is(s, 16.0, pod); }, Passed, "")]
+#[case::waits_for_its_image("pending", |s: &mut Story| { waits(s); let mut pod = starting(web("web-2", "z", "w1")); pod["status"]["containerStatuses"] = json!([{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]); is(s, 16.0, pod); }, Passed, "")]
+#[case::waits_and_nothing_said("pending", |s: &mut Story| { waits(s); let mut pod = starting(web("web-2", "z", "w1")); pod["status"]["containerStatuses"] = json!([{"name": "c", "state": {"waiting": {"reason": "ContainerCreating"}}}]); is(s, 16.0, pod); }, Failed, "shop/web-2-z was Pending for ")]
+#[case::out_of_memory("containers", |s: &mut Story| is(s, 9.0, ended(web("web-2", "a", "w1"), 137, "OOMKilled")), Failed, "container c of pod shop/web-2-a ended with 137 (OOMKilled)")]
+#[case::with_an_error("containers", |s: &mut Story| is(s, 9.0, ended(web("web-2", "a", "w1"), 1, "Error")), Failed, "ended with 1 (Error)")]
+#[case::at_its_deletion("containers", |s: &mut Story| is(s, 9.0, ended(ending(web("web-2", "a", "w1")), 143, "Error")), Passed, "")]
+#[case::before_the_command("containers", |s: &mut Story| s.insert_before(BEGINS, changed(ended(web("web-1", "a", "w1"), 1, "Error"))), Passed, "")]
+#[case::sandbox("sandboxes", |s: &mut Story| at(s, (MARK, 9.0), Change::Added, event("FailedCreatePodSandBox", 1)), Failed, "FailedCreatePodSandBox of pod shop/web-2-a: said the kubelet")]
+#[case::sandbox_again("sandboxes", |s: &mut Story| { s.insert_before(BEGINS, changed(event("FailedCreatePodSandBox", 1))); is(s, 9.0, event("FailedCreatePodSandBox", 2)); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-a")]
+#[case::sandbox_before("sandboxes", |s: &mut Story| s.insert_before(BEGINS, changed(event("FailedCreatePodSandBox", 1))), Passed, "")]
+fn a_falsehood_is_found(
+    #[case] claim: &str,
+    #[case] how: impl FnOnce(&mut Story),
+    #[case] wanted: Conclusion,
+    #[case] said: &str,
+) {
+    let mut story = told();
+    how(&mut story);
+    let finding = story.judge(claim);
+    assert_eq!(finding.conclusion(), wanted, "{claim}: {:#?}", finding.details());
+    says(&finding, wanted, said);
+}
+
+/// A pod that is still Pending 110 s after it came.
+fn waits(story: &mut Story) {
+    at(story, (MARK, 15.0), Change::Added, starting(web("web-2", "z", "w1")));
+    let mark = story.records[story.mark(MARK)].mono_us;
+    let place = story.records.iter().position(|r| r.mono_us > mark + 16_000_000).unwrap();
+    for record in &mut story.records[place..] {
+        record.mono_us += 104_000_000;
+    }
+    // Without this the control probe would have been silent.
+    story.forget(|e| matches!(e, Event::Sampled { probe, .. } if probe == "control"));
+}
+
+#[test]
+fn a_told_watch_passes_every_claim() {
+    let story = told();
+    for claim in CLAIMS {
+        let finding = story.judge(claim.id);
+        assert_eq!(finding.conclusion(), Passed, "{}: {:#?}", claim.id, finding.details());
+    }
+}
+
+#[test]
+fn the_page_has_every_claim_in_its_table() {
+    let page = include_str!("../../../docs/watch.md");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|row| row.0)
+        .collect();
+    let ids: Vec<&str> = CLAIMS.iter().map(|claim| claim.id).collect();
+    assert!(rows.ends_with(&ids), "{rows:?}");
+}
+
+#[test]
+fn a_claim_is_undecided_without_a_fact_or_a_mark() {
+    let records = told().records;
+    for claim in CLAIMS {
+        undecided_without_a_fact(claim, &records, 1);
+        for mark in [BEGINS, seatrial::judge::watch::ENDS] {
+            let mut story = told();
+            story.forget(|e| matches!(e, Event::Marked { mark: m } if m == mark));
+            assert_eq!(story.judge(claim.id).conclusion(), Inconclusive, "{} without {mark}", claim.id);
+        }
+    }
+}
+
+/// A watch that broke, or a kind that could not be read, leaves a claim open whatever the rest shows.
+#[test]
+fn a_gap_or_an_unread_kind_leaves_every_claim_open_that_reads_it() {
+    for claim in CLAIMS {
+        for kind in claim.watches {
+            let mut story = told();
+            unread(&mut story, kind);
+            assert_eq!(story.judge(claim.id).conclusion(), Inconclusive, "{} without {kind}", claim.id);
+            let mut story = told();
+            let reason = "410 Gone".into();
+            story.insert_after(MARK, Event::WatchRestarted { kind: (*kind).into(), reason, since_us: None });
+            assert_eq!(story.judge(claim.id).conclusion(), Inconclusive, "{} with a gap in {kind}", claim.id);
+        }
+    }
+}
