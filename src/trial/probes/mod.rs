@@ -63,17 +63,17 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
             steady: false,
         });
     }
-    for asked in ports {
-        let (path, name, lines, steady) = one(s, node, &asked).await;
+    let started = futures::future::join_all(ports.iter().map(|asked| one(s, node, asked))).await;
+    for (asked, (path, name, lines, steady)) in ports.iter().zip(started) {
         running.push(lines);
         if steady {
             for worker in s.cluster.workers() {
                 let place = format!("{name} from {}", worker.name);
-                running.push(run(s, worker, (&place, &asked, path), SLOW));
-                facts.push(fact(&asked, place, worker, true));
+                running.push(run(s, worker, (&place, asked, path), SLOW));
+                facts.push(fact(asked, place, worker, true));
             }
         }
-        facts.push(ServiceProbe { steady, ..fact(&asked, name, node, false) });
+        facts.push(ServiceProbe { steady, ..fact(asked, name, node, false) });
     }
     for fact in facts.iter_mut().filter(|fact| fact.on_worker) {
         fact.steady = is_steady(s, &fact.probe, SOME_ANSWERS).await;
