@@ -22,6 +22,7 @@ mod load_balancer;
 mod manifests;
 mod missing_evidence;
 mod mysql;
+mod out_of_service;
 mod own_claims;
 mod ownership;
 mod ownership_attacks;

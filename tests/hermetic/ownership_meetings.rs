@@ -8,10 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use seatrial::cluster::lease::lock::{Access, LockFiles};
-use seatrial::cluster::{Action, ClusterError, Force, ReapOptions, out_of_service};
+use seatrial::cluster::{Action, ClusterError, Force, ReapOptions};
 use seatrial::deadline::Deadline;
-use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};
-use seatrial::kubernetes::taint;
+use seatrial::fault::{DeletePod, IntentLog, Owner, PodOn, Target, heal_abandoned};
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
 use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
 use seatrial::upgrade::{drain, uncordon};
@@ -256,40 +255,6 @@ fn node(taints: Value, unschedulable: bool, manager: &str, field: &str) -> Value
         },
         "spec": {"taints": taints, "unschedulable": unschedulable},
     })
-}
-
-/// Our annotation outlives our taint: what somebody declares later is taken back by the next lease or reap.
-#[rstest]
-// Ours was removed by hand; this one says why it is there.
-#[case::set_again(json!([{"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoExecute"}]))]
-// Beside ours: a taint is told apart by key and effect.
-#[case::beside_ours(json!([
-    {"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"},
-    {"key": taint::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"},
-]))]
-#[tokio::test]
-async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
-    let fake = FakeApi::start().await;
-    fake.put(node(taints.clone(), false, "kubectl-taint", "f:taints"));
-    let withdrawn = out_of_service::withdraw(&fake.client().await, soon()).await;
-    let now = fake.get("Node", "", "w").expect("it is there");
-    let left = now["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    assert!(left.contains(&taints[0]), "{withdrawn:?}: {left:?}");
-}
-
-/// The fault of that name takes each taint of the key back, also one that is not its own.
-#[tokio::test]
-async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::Result<()> {
-    let fake = FakeEngine::cluster(&["cp"])?;
-    let theirs = json!({"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"});
-    let ours = json!({"key": taint::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"});
-    let path = "/api/v1/nodes/w";
-    fake.state().objects.get_mut(path).expect("it is there")["spec"]["taints"] = json!([theirs, ours]);
-    let node = fake.node("w").await?;
-    let cleared = OutOfService::DEFAULT.clear(&node, soon()).await;
-    let taints = fake.state().objects[path]["spec"]["taints"].clone();
-    assert_eq!(taints, json!([theirs]), "{cleared:?}");
-    Ok(())
 }
 
 /// What this process injected is healed at the end of any of its stories: with `run --jobs 2` that of a story
