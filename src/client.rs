@@ -60,7 +60,7 @@ impl Client {
         // rustls panics if the process has two providers and none is installed. If another is installed already, it
         // stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // On the proxy's machine, the loopback address is another machine's.
+        // No proxy: a proxy on another machine would connect to its own loopback address.
         config.proxy_url = None;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // kube's own retries hide a 429 or 503 for minutes. Waits have a deadline and report the reason.
@@ -169,8 +169,9 @@ impl From<kube::runtime::watcher::Error> for ApiError {
     }
 }
 
-/// Repeats a request until the API answers, an error does not pass, or the deadline passes; then returns the last error.
-/// An attempt is dropped at the deadline. A server that says when to ask again is not asked before.
+/// Repeats a request until the API answers or the deadline is over; then returns the last error. An error that `passes`
+/// does not accept ends the retry at once. An attempt is dropped at the deadline. If the server says when to ask again,
+/// it is not asked earlier.
 pub(crate) async fn asked<T, F>(
     deadline: Deadline,
     mut pauses: impl FnMut(&ApiError) -> Duration,

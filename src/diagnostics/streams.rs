@@ -227,7 +227,7 @@ impl Shared {
         self.note(format!("the last output of {container} in {pod}: the pod is gone"));
     }
 
-    /// Takes a pod in; returns its new instances.
+    /// Remembers the state of a pod. Returns the instances that were not known before.
     fn met(&self, pod: &Pod) -> Vec<Instance> {
         let mut state = self.state();
         let now = statuses(pod).map(|s| (s.name.clone(), (s.restart_count, ContainerStage::of(s)))).collect();
