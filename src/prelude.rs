@@ -1,5 +1,6 @@
 //! Everything that a story of your own needs, in one import: `use seatrial::prelude::*;`.
 
+#[cfg(feature = "cli")]
 pub use crate::catalogue::Catalogue;
 pub use crate::cluster::{Access, HA, ONE, THREE};
 pub use crate::fault::{KillNode, PauseNode, StopNode};

@@ -12,6 +12,7 @@ pub mod http;
 pub(crate) mod inside;
 #[cfg(feature = "internals")]
 pub mod inside;
+#[cfg(feature = "mysql")]
 pub mod ledger;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod lines;
@@ -23,6 +24,7 @@ pub mod tcp;
 pub use api::ApiProbe;
 pub use forward::{Forward, Route, Target};
 pub use inside::Inside;
+#[cfg(feature = "mysql")]
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
 pub use lines::Lines;
 pub use recorder::Recorder;

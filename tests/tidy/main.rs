@@ -1,5 +1,7 @@
 //! Checks of the shape of the tree: layers, file lengths, listed suites, and a map that matches the tree.
 
+#![cfg(feature = "cli")]
+
 mod circles;
 mod declared;
 mod facts;
