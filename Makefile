@@ -7,7 +7,7 @@ SEATRIAL = target/release/seatrial
 # The scripts call the built programs by this path, so it must not depend on the environment or cargo's configuration.
 export CARGO_TARGET_DIR := target
 
-.PHONY: upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants rust
+.PHONY: features upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants rust
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ ha: rust bootstrap build ## Three control planes: stop and start one, upgrade al
 test: rust bootstrap lint ## Run the project's own tests: hermetic, with an engine, live
 	scripts/test
 
-check: lint ## Run the tests that need neither engine nor cluster
+check: lint features ## Run the tests that need neither engine nor cluster
 	cargo test --locked --lib --bins --test hermetic --test tidy
 
 live: rust bootstrap ## Run the live suites from cargo
@@ -45,6 +45,12 @@ live: rust bootstrap ## Run the live suites from cargo
 mutants: ## Run mutation tests of judges, waits and the ledger (needs cargo-mutants)
 	scripts/mutants judge --switched
 	scripts/mutants rest --switched
+
+# k8s-openapi compiles only with a Kubernetes version, which a user's crate chooses.
+features: ## Check that the library compiles without features and with each one alone
+	for feature in "" suites mysql reports offline internals; do \
+	  cargo clippy --locked --lib --no-default-features --features "k8s-openapi/v1_33 $$feature" -- -D warnings || exit; \
+	done
 
 lint: ## Check formatting and lints
 	cargo fmt --check

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kube::api::{Api, DynamicObject};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
-use kube::core::Status;
+use kube::core::{ApiResource, Resource, Status};
+use serde::de::DeserializeOwned;
 
 use crate::chain::answered;
 use crate::deadline::Deadline;
@@ -188,8 +190,37 @@ impl From<kube::runtime::watcher::Error> for ApiError {
     }
 }
 
-/// Repeats a request until the API answers, an error does not pass, or the deadline passes; then returns the last error.
-/// An attempt is dropped at the deadline. A server that says when to ask again is not asked before.
+/// Returns the same API for objects of any type. kube compiles its watcher and its decoder again for each type, which
+/// takes seconds for each of the larger types.
+pub(crate) fn untyped<K: Resource>(api: Api<K>) -> Api<DynamicObject> {
+    // `/api/v1/...` for the group without a name, else `/apis/<group>/<version>/...`.
+    let url = api.resource_url().trim_start_matches('/').to_owned();
+    let (root, rest) = url.split_once('/').unwrap_or_default();
+    let (group, rest) = if root == "api" { ("", rest) } else { rest.split_once('/').unwrap_or_default() };
+    let version = rest.split('/').next().unwrap_or_default();
+    let resource = ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: if group.is_empty() { version.into() } else { format!("{group}/{version}") },
+        // No request contains the kind.
+        kind: String::new(),
+        plural: rest.rsplit('/').next().unwrap_or_default().into(),
+    };
+    let namespace = api.namespace().map(str::to_owned);
+    match namespace {
+        Some(namespace) => Api::namespaced_with(api.into_client(), &namespace, &resource),
+        None => Api::all_with(api.into_client(), &resource),
+    }
+}
+
+/// Reads an object of [`untyped`] as its type.
+pub(crate) fn typed<K: DeserializeOwned>(object: DynamicObject) -> serde_json::Result<K> {
+    serde_json::to_value(object).and_then(serde_json::from_value)
+}
+
+/// Repeats a request until the API answers or the deadline is over; then returns the last error. An error that `passes`
+/// does not accept ends the retry at once. An attempt is dropped at the deadline. If the server says when to ask again,
+/// it is not asked earlier.
 pub(crate) async fn asked<T, F>(
     deadline: Deadline,
     mut pauses: impl FnMut(&ApiError) -> Duration,
@@ -251,7 +282,25 @@ impl Hint for ClientError {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::{Node, Pod};
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_untyped_api_asks_at_the_same_place() {
+        let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = kube::Client::try_from(config).unwrap();
+        let cron =
+            ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("example.org", "v1beta2", "Cron"));
+        let dynamic = Api::<DynamicObject>::namespaced_with(client.clone(), "a", &cron);
+        let urls = [
+            untyped(Api::<Pod>::namespaced(client.clone(), "a")).resource_url().to_owned(),
+            untyped(Api::<Node>::all(client.clone())).resource_url().to_owned(),
+            untyped(dynamic.clone()).resource_url().to_owned(),
+        ];
+        let pods = "/api/v1/namespaces/a/pods";
+        assert_eq!(urls, [pods, "/api/v1/nodes", dynamic.resource_url()]);
+    }
 
     fn kubeconfig(server: &str, user: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -47,8 +47,8 @@ where
     end
 }
 
-/// Asks until there is an answer, an outer error, which is hopeless, or the deadline passes. An inner error is a reason
-/// to ask again.
+/// Asks until there is an answer or the deadline passes. An inner error is a reason to ask again. An outer error is
+/// hopeless and ends the retry.
 ///
 /// No attempt is dropped: `ask` bounds its own work. A reason from after the deadline may only say that the attempt was
 /// cut off, so it does not replace an earlier one.

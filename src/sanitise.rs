@@ -54,7 +54,7 @@ pub fn json(text: &str) -> String {
 fn each_line(text: &str, longest: usize) -> String {
     let ends = text.ends_with('\n');
     let one = |line: &str| match line.len() <= longest && is_plain(line) {
-        // True of most lines of most logs.
+        // A shortcut: most lines of most logs are plain.
         true => line.to_owned(),
         false => shortened(&tame(&harmless(line.trim_end_matches('\r'), |c| c)), longest),
     };

@@ -19,12 +19,14 @@ use crate::fault::{Fault, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::fact::JsonOf;
 use crate::judge::upgrade::Budgets;
+#[cfg(feature = "suites")]
 use crate::judge::upgrade::facts::VERSIONS;
 use crate::judge::{Claim, Conclusion, Fact};
 use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
 use crate::probe::Recorder;
 use crate::run::Run;
 use crate::stack::with_room;
+#[cfg(feature = "suites")]
 use crate::upgrade;
 
 mod active_fault;
@@ -315,6 +317,10 @@ async fn set_up(
 }
 
 /// Records the cluster of a scenario, and the image that runs in place of the load balancer's image.
+#[cfg_attr(
+    not(feature = "suites"),
+    expect(unused_variables, reason = "only upgraded clusters need the client")
+)]
 async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Result<(), Failure> {
     let cluster = &lease.cluster;
     log.append(Event::ClusterReady {
@@ -325,6 +331,7 @@ async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Resul
         image: cluster.image.clone(),
         nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),
     });
+    #[cfg(feature = "suites")]
     if cluster::origin(cluster).is_some() {
         // The versions of an upgraded cluster: the claims of this scenario hold for them.
         log.append(VERSIONS.observed(&upgrade::state(client).await?));

@@ -44,7 +44,7 @@ struct Found<'a> {
     values: BTreeSet<String>,
     /// If set, replacements are numbered by this memory.
     numbers: Option<&'a Secrets>,
-    /// How many strings of JSON the search is inside of.
+    /// How deep the searched JSON is: JSON may contain strings that are JSON again.
     nested: usize,
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// Joins the lines that the container runtime has split. It writes a container's output in pieces of 16 KiB, each with
-/// a time, and all but the last of a line with the tag `P`. A secret may be split between two pieces, and pieces of the
-/// other stream may be between them.
+/// Joins the lines that the container runtime has split. The runtime writes a container's output in pieces of 16 KiB,
+/// each with a time. Every piece of a line except the last one has the tag `P`. A secret may be split between two
+/// pieces, and pieces of the other stream may be between them.
 pub(super) fn unsplit(log: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     // The position of each stream's unfinished line.

@@ -1,4 +1,4 @@
-//! The command line of seatrial, with what comes with it and nothing else.
+//! The program `seatrial`: the command line with the built-in suites and faults.
 
 fn main() -> std::process::ExitCode {
     seatrial::main(&[])

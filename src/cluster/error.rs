@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::lease::lock::LockError;
 use super::topology::TopologyError;
-use crate::client::{ApiError, ClientError};
+use crate::client::ClientError;
 use crate::config::{IdentityError, ProxyError};
 use crate::engine::{EngineError, WHERE_IT_RUNS};
 use crate::exec::ExecError;
@@ -177,15 +177,6 @@ pub enum ClusterError {
     /// A client of the cluster's API cannot be created.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Nodes that were declared out of service cannot be taken back into service.
-    #[error("failed to take the nodes of cluster {name} back into service")]
-    OutOfService {
-        /// The cluster.
-        name: String,
-        /// The API's last answer.
-        #[source]
-        source: ApiError,
-    },
     /// An open fault cannot be healed.
     #[error(transparent)]
     Fault(#[from] FaultError),
@@ -289,7 +280,7 @@ impl Hint for ClusterError {
                 Some("docker network prune".into())
             }
             Self::Create { .. } => few_inotify().or_else(|| Some("seatrial doctor".into())),
-            Self::NotReady { name, .. } | Self::OutOfService { name, .. } => {
+            Self::NotReady { name, .. } => {
                 Some(format!("seatrial down {name}; the next run creates another cluster"))
             }
             Self::Moved { name, node, was, .. } => Some(format!(

@@ -39,7 +39,7 @@ pub use lease::lock::{Access, Holder};
 pub use list::{ClusterSummary, ListedState, NodeSummary};
 pub use outage::{OutageSpec, OutageStage, all_open_faults, open_faults, start_outage};
 pub use provision::load_balancer::{LoadBalancer, Substitute};
-pub use ready::{Ready, out_of_service};
+pub use ready::Ready;
 pub use reap::ReapOptions;
 pub use reap::decision::{Action, Reaped};
 pub use reap::watcher::{start_watcher, watch_arguments};

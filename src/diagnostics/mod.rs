@@ -54,7 +54,7 @@ pub struct Scene<'a> {
     pub client: &'a Client,
     /// The namespaces of the story, its own first; empty means all namespaces.
     pub namespaces: &'a [String],
-    /// The logs of the story's containers that were read while the containers lived, if they were.
+    /// The logs that were read while the story's containers lived; None if nobody read them.
     pub streams: Option<&'a LogStreams>,
     /// When all collectors must be done.
     pub deadline: Deadline,

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use self::sink::{Sink, Sinks};
 use super::Folder;
 use crate::artefact::private_dir;
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, typed, untyped};
 use crate::deadline::Deadline;
 use crate::retry;
 use crate::secret::Secrets;
@@ -186,32 +186,34 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 /// Follows each instance of a namespace's pods. Its tasks end when the future is dropped.
 async fn watch(shared: Arc<Shared>, namespace: String) {
     let api: Api<Pod> = Api::namespaced(shared.client.stream.clone(), &namespace);
-    let events = watcher::watcher(api.clone(), watcher::Config::default()).default_backoff();
+    let events = watcher::watcher(untyped(api.clone()), watcher::Config::default()).default_backoff();
     let mut events = std::pin::pin!(events);
     let mut followers = JoinSet::new();
     while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
-                for instance in shared.met(&pod) {
-                    followers.spawn(follow(Arc::clone(&shared), api.clone(), instance));
-                }
-            }
-            Ok(Event::Delete(pod)) => {
-                // The last state of the pod: a watch may not have shown it before.
-                for instance in shared.met(&pod) {
-                    followers.spawn(follow(Arc::clone(&shared), api.clone(), instance));
-                }
-                shared.gone(&pod);
-            }
-            Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => {
-                let error = ApiError::from(error).text;
-                shared.note(format!(
-                    "the watch of pods broke: pods that came and went meanwhile are unknown: {error}"
-                ));
-            }
-        }
         while followers.try_join_next().is_some() {}
+        let broke =
+            |why| format!("the watch of pods broke: pods that came and went meanwhile are unknown: {why}");
+        let (pod, is_gone) = match event {
+            Ok(Event::Apply(pod) | Event::InitApply(pod)) => (pod, false),
+            Ok(Event::Delete(pod)) => (pod, true),
+            Ok(Event::Init | Event::InitDone) => continue,
+            Err(error) => {
+                shared.note(broke(ApiError::from(error).text));
+                continue;
+            }
+        };
+        match typed::<Pod>(pod) {
+            Ok(pod) => {
+                // Also the last state of a deleted pod: a watch may not have shown it before.
+                for instance in shared.met(&pod) {
+                    followers.spawn(follow(Arc::clone(&shared), api.clone(), instance));
+                }
+                if is_gone {
+                    shared.gone(&pod);
+                }
+            }
+            Err(error) => shared.note(broke(error.to_string())),
+        }
     }
 }
 
@@ -231,7 +233,7 @@ impl Shared {
         self.note(format!("the last output of {container} in {pod}: the pod is gone"));
     }
 
-    /// Takes a pod in; returns its new instances.
+    /// Remembers the state of a pod. Returns the instances that were not known before.
     fn met(&self, pod: &Pod) -> Vec<Instance> {
         let mut state = self.state();
         let now = statuses(pod).map(|s| (s.name.clone(), (s.restart_count, ContainerStage::of(s)))).collect();

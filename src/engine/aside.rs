@@ -33,7 +33,7 @@ pub struct AsideSpec<'a> {
 /// the kernel closes it after seatrial was killed. The engine then removes the container and its volume. Only a
 /// container that was created and never started is left; it is found by its labels.
 pub struct Aside {
-    // Never used after it is stored. The mutex makes the type usable from several threads.
+    // Only keeps the connection open. The mutex makes the type usable from several threads.
     _input: Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
 }
 

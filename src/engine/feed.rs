@@ -101,8 +101,8 @@ impl Engine {
         }
     }
 
-    /// Runs a command, writes its standard output to `output`, for output that is too large for memory, and returns the
-    /// number of bytes. Its standard input is empty.
+    /// Runs a command and writes its standard output to `output`, which may be larger than memory. Returns the number
+    /// of bytes. The command's standard input is empty.
     ///
     /// # Errors
     /// [`EngineError::Command`] for an exit code other than 0; [`EngineError::NotFound`],

@@ -282,7 +282,8 @@ impl EventLog {
         self.lines_of(from, until, Some(self.scope.scenario.as_deref()), take)
     }
 
-    /// Reads as `lines` does, the records of one scenario (`Some(None)`: those without a scenario) or of all (`None`).
+    /// Passes records as [`Self::lines`] does: those of one scenario, those without a scenario (`Some(None)`), or all
+    /// (`None`).
     fn lines_of(
         &self,
         from: Position,

@@ -14,10 +14,11 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads a log.
 ///
 /// # Errors
-/// A file cannot be read, a line is not a record or belongs to another run, or the schema is newer. A line that is not
-/// JSON is what a killed writer or a full disk leaves of a record: the reader skips it, and its number is missing from
-/// the others. A file that contains no other lines is not a log. Some editors and copies add a byte order mark and
-/// Windows line ends; the reader accepts both. UTF-16 is refused.
+/// A file cannot be read, a line is not a record or belongs to another run, or the schema is newer.
+///
+/// A killed writer or a full disk leaves lines that are not JSON. The reader skips such a line; the missing record shows
+/// in the numbers of the others. A file that contains no other lines is not a log. Some editors and copies add a byte
+/// order mark and Windows line ends; the reader accepts both. UTF-16 is refused.
 pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
     let mut records = Vec::new();
     read_each(path, |record| records.push(record))?;

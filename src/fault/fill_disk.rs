@@ -157,7 +157,7 @@ impl Fault for FillDisk {
             Parameter { name: "bytes", about: "size of the file that fills it", default: "1GiB" },
             Parameter {
                 name: "evict-after",
-                about: "how long the kubelet bears it before it evicts pods and deletes images",
+                about: "how long the kubelet tolerates the full disk before it evicts pods and deletes images",
                 default: "24h",
             },
         ]

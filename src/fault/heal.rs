@@ -131,7 +131,7 @@ async fn healed(
         }
     }
     let others = open.len().saturating_sub(1);
-    // The error that no other try of this program mends is named first.
+    // First the error that this program cannot fix, however often it tries.
     open.sort_by_key(|(_, error)| !error.needs_another_program());
     match open.into_iter().next() {
         None => strange.map_or(Ok(healed), Err),
@@ -141,7 +141,7 @@ async fn healed(
     }
 }
 
-/// What becomes of a fault of another program's own: a fault on a pod is over, one on a node stays open.
+/// Returns the outcome of a fault that only another program knows: a fault on a pod is over, one on a node stays open.
 fn not_known(intent: &Intent) -> Result<HealOutcome, FaultError> {
     if intent.pod.is_some() {
         return Ok(HealOutcome::Restored(json!({ "lasts": false })));
@@ -150,7 +150,7 @@ fn not_known(intent: &Intent) -> Result<HealOutcome, FaultError> {
     Err(FaultError::NotKnownHere { fault, node, program })
 }
 
-/// Whether a file contains a JSON object of any meaning.
+/// Whether a file contains a JSON object, whatever its fields are.
 fn is_object(path: &Path) -> bool {
     let text = std::fs::read(path).unwrap_or_default();
     serde_json::from_slice::<Value>(&text).is_ok_and(|value| value.is_object())
@@ -196,7 +196,7 @@ async fn heal(
         Err(error) if error.is_gone() => {
             Ok(HealOutcome::Gone(json!({ "gone": true, "address_before": intent.address })))
         }
-        // The problem of this look may be over when the fault looks again.
+        // Another error may be over by the time `clear` looks at the container.
         _ => {
             let Ok(fault) = faults.named(&intent.fault) else { return not_known(intent) };
             if fault.target_kind() == TargetKind::Node {

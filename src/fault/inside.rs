@@ -15,7 +15,7 @@ use crate::retry;
 
 /// Timeout of one script run.
 const RUN: Duration = Duration::from_secs(60);
-/// Timeout for clearing: a fault that is not gone by then will not go.
+/// Timeout for clearing: no fault that can be cleared takes longer.
 const CLEAR: Duration = Duration::from_secs(90);
 /// How long a script may continue after its caller was killed: its input ends, and with it the script. On a busy engine
 /// the end of the input comes late.

@@ -1,4 +1,8 @@
-//! The fault of a node that is declared lost.
+//! The fault of a node that is declared out of service, and the taint that declares it.
+//!
+//! Kubernetes releases the pods of a lost StatefulSet only after somebody declares that their node no longer runs: taint
+//! `node.kubernetes.io/out-of-service` (KEP-2268). Nothing is scheduled to a tainted node, so the taint must not
+//! outlive the story. The taint has no intent of its own: it is set only while an intent of this fault is open.
 
 use std::time::Duration;
 
@@ -15,10 +19,12 @@ use crate::retry;
 
 /// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`. Kubernetes then force-deletes the pods that
 /// do not tolerate the taint, also those of StatefulSets, and detaches their volumes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfService {
     /// The shutdown before the taint.
     pub stop: StopNode,
+    /// Whether the fault itself sets the taint. Otherwise the story sets the taint, later, with [`Self::declare`].
+    pub declares: bool,
 }
 
 const NAME: &str = "out-of-service";
@@ -28,17 +34,37 @@ const AGAIN: Duration = Duration::from_millis(300);
 
 impl OutOfService {
     /// With the defaults of [`StopNode`].
-    pub const DEFAULT: Self = Self { stop: StopNode::DEFAULT };
+    pub const DEFAULT: Self = Self { stop: StopNode::DEFAULT, declares: true };
+    /// Shuts the node down, and leaves the taint to [`Self::declare`].
+    pub const DECLARED_LATER: Self = Self { declares: false, ..Self::DEFAULT };
+
+    /// Taints a node: the control plane deletes its terminating pods by force and detaches their volumes. Safe only
+    /// while this fault keeps the node down; healing the fault then removes the taint too.
+    ///
+    /// # Errors
+    /// [`FaultError::AlreadyBroken`] if somebody else declared the node out of service. The API's last answer, if the
+    /// deadline is over.
+    pub async fn declare(node: &Node, deadline: Deadline) -> Result<(), FaultError> {
+        set_taint(node, true, deadline).await.map(drop)
+    }
+
+    /// Removes the taint of [`Self::declare`] before the fault is healed. A taint that somebody else set, with another
+    /// value or effect, stays.
+    ///
+    /// # Errors
+    /// The API's last answer, if the deadline is over.
+    pub async fn withdraw(node: &Node, deadline: Deadline) -> Result<(), FaultError> {
+        set_taint(node, false, deadline).await.map(drop)
+    }
 
     async fn checked(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
         let checked = guard::node_up(NAME, target, deadline).await?;
         let node = &target.node;
         let object = Api::of(node).await?.get(&node_path(&node.name), deadline.at_most(CLEAR)).await?;
-        if object.as_ref().is_some_and(|node| tainted(node, |t| t["key"] == OUT_OF_SERVICE)) {
-            let found = format!("it is tainted {OUT_OF_SERVICE}");
-            return Err(FaultError::AlreadyBroken { fault: NAME, node: node.name.clone(), found });
+        match object.is_some_and(|object| tainted(&object, |t| t["key"] == OUT_OF_SERVICE)) {
+            true => Err(somebody_elses(node)),
+            false => Ok(checked),
         }
-        Ok(checked)
     }
 }
 
@@ -64,7 +90,7 @@ impl Fault for OutOfService {
     }
 
     fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError> {
-        Ok(Box::new(Self { stop: self.stop.given(NAME, given)? }))
+        Ok(Box::new(Self { stop: self.stop.given(NAME, given)?, ..*self }))
     }
 
     fn check<'a>(
@@ -82,7 +108,9 @@ impl Fault for OutOfService {
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
             let mut proof = self.stop.inject(checked, deadline).await?;
-            proof["taints"] = set_taint(&checked.target.node, true, deadline).await?;
+            if self.declares {
+                proof["taints"] = set_taint(&checked.target.node, true, deadline).await?;
+            }
             Ok(proof)
         })
     }
@@ -110,8 +138,14 @@ async fn set_taint(node: &Node, wanted: bool, deadline: Deadline) -> Result<Valu
         let found = "the node object keeps changing".to_owned();
         FaultError::Unproved { fault: NAME, node: node.name.clone(), what, found }
     };
-    let set = || async { step(node, &path, wanted, deadline).await?.ok_or_else(changing) };
-    retry::until(deadline, retry::every(AGAIN), set).await.map_err(|late| late.last)
+    let set = || async {
+        match step(node, &path, wanted, deadline).await {
+            Ok(taints) => Ok(taints.ok_or_else(changing)),
+            Err(error @ FaultError::AlreadyBroken { .. }) => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    };
+    retry::try_until(deadline, retry::every(AGAIN), set).await?.map_err(|late| late.last)
 }
 
 /// Reads the node once and, if necessary, changes it once. Returns the taints when they are as wanted.
@@ -126,6 +160,9 @@ async fn step(
         // A deleted node object has no taint.
         return Ok(Some(Value::Null).filter(|_| !wanted));
     };
+    if wanted && tainted(&object, |t| t["key"] == OUT_OF_SERVICE && !is_ours(t)) {
+        return Err(somebody_elses(node));
+    }
     if tainted(&object, is_ours) == wanted {
         return Ok(Some(object["spec"]["taints"].clone()));
     }
@@ -141,6 +178,11 @@ async fn step(
 
 fn tainted(node: &Value, is_meant: impl Fn(&Value) -> bool) -> bool {
     node["spec"]["taints"].as_array().is_some_and(|all| all.iter().any(is_meant))
+}
+
+fn somebody_elses(node: &Node) -> FaultError {
+    let found = format!("it is tainted {OUT_OF_SERVICE}");
+    FaultError::AlreadyBroken { fault: NAME, node: node.name.clone(), found }
 }
 
 /// Whether seatrial set a taint. The same key with another value or effect belongs to somebody else.

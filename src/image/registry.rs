@@ -36,9 +36,9 @@ pub struct Puller<'a> {
     pub engine: &'a Engine,
     /// How long a registry may be silent.
     pub patience: Patience,
-    /// When all of it must be done.
+    /// When every pull must be complete.
     pub deadline: Deadline,
-    /// Who shows what is going on.
+    /// Receives the progress.
     pub progress: &'a Progress,
 }
 

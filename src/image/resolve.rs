@@ -216,6 +216,9 @@ async fn offline_is_here(
     settings: &Settings,
     engine: &Engine,
 ) -> Result<bool, ImageError> {
+    if !cfg!(feature = "offline") {
+        return Ok(false);
+    }
     let pieces = pieces("offline", made, version)?;
     let (built, there) = builder(settings, &Progress::silent())?.find(&pieces, NODE)?;
     let reference = built.image.unwrap_or_default();

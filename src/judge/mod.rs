@@ -1,14 +1,15 @@
 //! Judges: pure functions from recorded evidence to findings. Judges see no cluster, no engine and no clock, so a run
 //! can be judged again on another machine.
 
-#[cfg(not(feature = "internals"))]
+#[cfg(all(feature = "suites", not(feature = "internals")))]
 pub(crate) mod availability;
-#[cfg(feature = "internals")]
+#[cfg(all(feature = "suites", feature = "internals"))]
 pub mod availability;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod clock;
 #[cfg(feature = "internals")]
 pub mod clock;
+#[cfg(feature = "suites")]
 pub mod durability;
 pub mod evidence;
 pub mod fact;
@@ -16,6 +17,7 @@ pub mod fact;
 pub(crate) mod fault;
 #[cfg(feature = "internals")]
 pub mod fault;
+#[cfg(feature = "suites")]
 pub mod ha;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod identity;
@@ -25,13 +27,13 @@ pub mod identity;
 pub(crate) mod integrity;
 #[cfg(feature = "internals")]
 pub mod integrity;
-#[cfg(not(feature = "internals"))]
+#[cfg(all(feature = "suites", not(feature = "internals")))]
 pub(crate) mod invariants;
-#[cfg(feature = "internals")]
+#[cfg(all(feature = "suites", feature = "internals"))]
 pub mod invariants;
-#[cfg(not(feature = "internals"))]
+#[cfg(all(feature = "suites", not(feature = "internals")))]
 pub(crate) mod locality;
-#[cfg(feature = "internals")]
+#[cfg(all(feature = "suites", feature = "internals"))]
 pub mod locality;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod lost;
@@ -41,21 +43,36 @@ pub mod lost;
 pub(crate) mod machine;
 #[cfg(feature = "internals")]
 pub mod machine;
+#[cfg(feature = "suites")]
 pub mod mysql;
 pub mod object;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod outages;
 #[cfg(feature = "internals")]
 pub mod outages;
+#[cfg(feature = "suites")]
 pub mod stateful_set;
+#[cfg(feature = "suites")]
 pub mod stateless;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod stories;
 #[cfg(feature = "internals")]
 pub mod stories;
+#[cfg(feature = "suites")]
 pub mod trial;
+#[cfg(feature = "suites")]
 pub mod upgrade;
+#[cfg(feature = "suites")]
 pub mod watch;
+/// The facts of upgrades that every scenario records, and their budgets.
+#[cfg(not(feature = "suites"))]
+pub mod upgrade {
+    mod budget;
+    pub mod facts;
+
+    pub use budget::{Allowed, BudgetError, Budgets};
+    pub use facts::Origin;
+}
 #[cfg(not(feature = "internals"))]
 pub(crate) mod watched;
 #[cfg(feature = "internals")]
@@ -251,19 +268,55 @@ impl Finding {
 /// Returns the built-in claim with this id. The id of a claim of a trial may name a workload after a `/`
 /// ([`Evidence::subject`]).
 pub fn claim(id: &str) -> Option<&'static Claim> {
-    match id.split_once('/') {
-        Some((of, _)) => trial::CLAIMS.iter().copied().find(|c| c.id == of),
-        None => CLAIMS.iter().flat_map(|part| part.iter().copied()).find(|c| c.id == id),
+    #[cfg(feature = "suites")]
+    if let Some((of, _)) = id.split_once('/') {
+        return trial::CLAIMS.iter().copied().find(|c| c.id == of);
+    }
+    CLAIMS.iter().flat_map(|part| part.iter().copied()).find(|c| c.id == id)
+}
+
+/// Whether a built-in claim has the id of this claim, and is another one. The ids are taken in every program, also in
+/// those without the feature `suites`: another program may judge the run again.
+pub(crate) fn is_taken(own: &'static Claim) -> bool {
+    match claim(own.id) {
+        Some(known) => !std::ptr::eq(known, own),
+        None => cfg!(not(feature = "suites")) && BUILT_IN.split_whitespace().any(|id| id == own.id),
     }
 }
 
-/// All built-in claims, by part.
+/// The ids of the built-in claims.
+const BUILT_IN: &str = "A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 \
+    C1 C2 C3 C4 C5 C6 C7 C8 C9 C10 D1 D2 D3 D4 D5 E1 E2 E3 E4 \
+    ready rollout pod-loss node-loss data return drain run clean \
+     outages disturbed budgets identities nodes repeats pending containers sandboxes";
+
+/// All built-in claims, by part; none without the feature `suites`.
 pub static CLAIMS: &[&[&Claim]] = &[
+    #[cfg(feature = "suites")]
     &stateless::CLAIMS,
+    #[cfg(feature = "suites")]
     &mysql::CLAIMS,
+    #[cfg(feature = "suites")]
     &stateful_set::CLAIMS,
+    #[cfg(feature = "suites")]
     &upgrade::CLAIMS,
+    #[cfg(feature = "suites")]
     &ha::CLAIMS,
+    #[cfg(feature = "suites")]
     &trial::CLAIMS,
+    #[cfg(feature = "suites")]
     &watch::CLAIMS,
 ];
+
+#[cfg(all(test, feature = "suites"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_ids_are_those_of_the_claims() {
+        let claims = || CLAIMS.iter().flat_map(|part| part.iter().copied());
+        assert!(claims().map(|claim| claim.id).eq(BUILT_IN.split_whitespace()));
+        static OWN: Claim = Claim::new("B8", "another claim", |_, _| Ok(()));
+        assert!(is_taken(&OWN) && claims().all(|claim| !is_taken(claim)));
+    }
+}

@@ -6,6 +6,9 @@ use super::fact::{Raw, RawList};
 use super::{Evidence, Fact, Missing};
 use crate::event::Record;
 
+/// Annotation of a mirror pod: another value means another static pod.
+pub(crate) const MIRROR_HASH: &str = "kubernetes.io/config.hash";
+
 /// An object as the API returned it. Fields are read by JSON pointer, which works for objects of all Kubernetes
 /// versions, also of versions newer than seatrial's.
 #[derive(Clone, Copy, Debug, PartialEq)]

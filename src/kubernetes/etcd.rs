@@ -1,17 +1,17 @@
-//! What becomes of etcd in an upgrade.
+//! Whether an upgrade of the cluster also upgrades etcd.
 
 use serde::{Deserialize, Serialize};
 
-/// What the upgrade does with etcd.
+/// Whether the upgrade also upgrades etcd.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EtcdPolicy {
-    /// As kubeadm does by itself: etcd goes to the version that the new kubeadm names. With a single
-    /// control plane the API was away for 98 s in a trial: the kubelet waits for an API server without
-    /// etcd before it starts the new one.
+    /// kubeadm upgrades etcd to the version that it requires; this is kubeadm's default. With a single control plane,
+    /// 98 s without an API were measured: the old API server has no etcd and ends slowly, and the kubelet starts the
+    /// new API server only afterwards.
     #[default]
     Upgrade,
-    /// etcd stays as it is (`etcdUpgrade: false`): the API was away for 40 s. A later upgrade has to
-    /// bring it along, one minor version at a time.
+    /// etcd keeps its version (`etcdUpgrade: false`): 40 s without an API were measured. A later upgrade must upgrade
+    /// etcd, one minor version at a time.
     Keep,
 }

@@ -1,16 +1,16 @@
-//! What kubeadm says of its failure, whole: kubeadm prints each failed check on a line of its own, and its last line
-//! says only that checks failed.
+//! Finds the whole error in kubeadm's output: kubeadm prints each failed check on a line of its own, and its last line
+//! only says that checks failed.
 
-/// Lines of a failure at most; what lies between the first and the last ones is left out and counted.
+/// Maximum number of lines of an error. Of a longer error, lines in the middle are left out and counted.
 const LINES: usize = 40;
 
-/// The lines of kubeadm's error, from the first one that is an error to the end, without advice, stack and log lines;
-/// empty where there is no error.
+/// Returns the lines of kubeadm's error, from its first line to the end of the output, without advice, Go stack and log
+/// lines. Returns no lines if the output has no error.
 pub(crate) fn errors(output: &str) -> Vec<&str> {
     said(output).skip_while(|line| !is_error(line)).collect()
 }
 
-/// What a program that wraps kubeadm, or is it, says, without advice, stack and log lines.
+/// Returns the output of kubeadm, or of a program that calls kubeadm, without advice, Go stack and log lines.
 pub(crate) fn said(output: &str) -> impl Iterator<Item = &str> {
     let lines = output.lines().map(str::trim_end).filter(|l| !l.trim().is_empty());
     lines
@@ -21,7 +21,7 @@ pub(crate) fn said(output: &str) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-/// The lines as one. Of many the first and the last ones.
+/// Joins the lines into one; of more than [`LINES`] only the first and the last ones.
 pub(crate) fn joined(lines: &[&str]) -> String {
     match lines.len() {
         0..=LINES => lines.join(" | "),
@@ -32,12 +32,12 @@ pub(crate) fn joined(lines: &[&str]) -> String {
     }
 }
 
-/// kubeadm's last word, or the name of a check that failed: `[ERROR CreateJob]: ...`.
+/// Whether this is kubeadm's final error or a failed check: `[ERROR CreateJob]: ...`.
 fn is_error(line: &str) -> bool {
     line.starts_with("error:") || line.starts_with("error execution phase") || line.contains("[ERROR ")
 }
 
-/// A line of klog that is information or a warning: `I1124 10:00:00.000000 ...`.
+/// Whether klog wrote this line as information or as a warning: `I1124 10:00:00.000000 ...`.
 fn is_log(line: &str) -> bool {
     let mut chars = line.chars();
     matches!(chars.next(), Some('I' | 'W'))
@@ -45,7 +45,7 @@ fn is_log(line: &str) -> bool {
         && chars.next() == Some(' ')
 }
 
-/// A function or a place of a Go stack.
+/// Whether this line of a Go stack names a function or a position in a file.
 fn is_of_stack(line: &str) -> bool {
     let word = line.trim();
     if word.contains(char::is_whitespace) {
@@ -83,7 +83,7 @@ To see the stack trace of this error execute with --v=5 or higher
             "[ERROR ControlPlaneNodesReady]: there are NotReady control-planes: [cp2]",
         ];
         assert_eq!(errors(output), wanted);
-        // Newer ones print the checks first.
+        // Newer versions of kubeadm print the checks first.
         let newer = "\t[ERROR A]: a\n\t[ERROR B]: b\nerror: error execution phase preflight: preflight checks failed\n";
         let wanted = [
             "[ERROR A]: a",

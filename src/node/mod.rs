@@ -223,8 +223,8 @@ impl Node {
         Ok(self.engine.exec_ok(&self.name, argv, stdin, deadline).await?)
     }
 
-    /// Whether the API server of this control plane reports, asked from inside the node, that it and its etcd are ready
-    /// (`/readyz`).
+    /// Whether the API server and the etcd of this control plane are ready, as the API server's `/readyz` reports. The
+    /// request comes from inside the node.
     ///
     /// # Errors
     /// Those of [`Node::exec`]. No answer within 3 seconds counts as not ready.

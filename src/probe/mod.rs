@@ -7,12 +7,14 @@ pub(crate) mod control;
 pub mod control;
 pub mod dns;
 pub mod forward;
+#[cfg(feature = "suites")]
 pub mod get;
 pub mod http;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod inside;
 #[cfg(feature = "internals")]
 pub mod inside;
+#[cfg(feature = "mysql")]
 pub mod ledger;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod lines;
@@ -23,8 +25,10 @@ pub mod tcp;
 
 pub use api::ApiProbe;
 pub use forward::{Forward, Route, Target};
+#[cfg(feature = "suites")]
 pub use get::Get;
 pub use inside::Inside;
+#[cfg(feature = "mysql")]
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
 pub use lines::{Lines, RequestPace};
 pub use recorder::Recorder;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::run::{ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport};
 use super::stories::{Clock, Story, stories};
 use super::units::millis;
-use super::{clusters, faults, rows, texts, timeline, upgrade_steps};
+#[cfg(feature = "suites")]
+use super::upgrade_steps;
+use super::{clusters, faults, rows, texts, timeline};
 use crate::duration::measured;
 use crate::event::{Event, Record};
 use crate::judge::{self, Conclusion, clock, integrity};
@@ -232,7 +234,10 @@ fn suite(story: &Story<'_>, name: &str, claims: &[ClaimReport], clock: &Clock) -
         left: story.left().iter().map(|text| line(text)).collect(),
         steps: steps(story, clock),
         rows: rows::rows(story, clock),
+        #[cfg(feature = "suites")]
         upgrade: upgrade_steps::steps(story, clock),
+        #[cfg(not(feature = "suites"))]
+        upgrade: Vec::new(),
     }
 }
 

@@ -12,9 +12,9 @@ mod faults;
 mod html;
 mod json;
 mod junit;
-#[cfg(not(feature = "internals"))]
+#[cfg(all(feature = "suites", not(feature = "internals")))]
 pub(crate) mod pairs;
-#[cfg(feature = "internals")]
+#[cfg(all(feature = "suites", feature = "internals"))]
 pub mod pairs;
 mod read;
 mod rejudge;
@@ -25,6 +25,7 @@ mod terminal;
 mod texts;
 mod timeline;
 mod units;
+#[cfg(feature = "suites")]
 mod upgrade_steps;
 
 pub use html::Html;

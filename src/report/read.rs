@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 
 use super::run::RunReport;
 use crate::event::{self, Event, EventError, Record};
-use crate::judge::upgrade::HASH;
+use crate::judge::object::MIRROR_HASH;
 
 /// Returns the report of the run with this log, equal to that of [`RunReport::of`] for [`event::read`]. Of each object,
 /// only the fields that reports show are kept; facts and objects for judges make up most of a log.
-/// judges need make up most of a log.
 ///
 /// # Errors
 /// Those of [`event::read`].
@@ -35,7 +34,7 @@ fn shown(kind: &str, object: &Value) -> Value {
         return json!({"metadata": only(metadata, &["creationTimestamp"])});
     }
     let mut kept = only(metadata, &METADATA);
-    kept["annotations"] = only(&metadata["annotations"], &[HASH]);
+    kept["annotations"] = only(&metadata["annotations"], &[MIRROR_HASH]);
     let container = |c: &Value| {
         let waiting = only(&c["state"]["waiting"], &["reason"]);
         let ended = only(&c["lastState"]["terminated"], &["reason"]);

@@ -66,7 +66,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Cl
         judging.unknown(story, own, on_the_run);
     }
     let Judging { mut again, changes, edited, mut added, .. } = judging;
-    // From the end, which leaves the earlier positions unchanged.
+    // Insert the last one first: an insertion moves all later positions.
     added.sort_by_key(|(at, _)| *at);
     for (at, record) in added.into_iter().rev() {
         again.insert(at + 1, record);

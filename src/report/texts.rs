@@ -3,8 +3,8 @@
 use super::run::{ClaimReport, RunReport, SuiteReport};
 use super::timeline::Timeline;
 
-/// Calls `change` with every text of a report. If `change` gives the same result for the same text, equal texts stay
-/// equal: claims find their suite by its name.
+/// Calls `change` with every text of a report. `change` must give the same result for the same text, because claims find
+/// their suite by its name.
 pub(super) fn each(report: &mut RunReport, change: &mut impl FnMut(&mut String)) {
     let RunReport { run, seatrial, profile, profile_because, defects, claims, suites, faults, .. } = report;
     [run, seatrial, profile, profile_because].into_iter().chain(defects).for_each(&mut *change);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Failure, Scenario, WAY_OUT};
 use crate::chain::chain;
-use crate::client::Client;
+use crate::client::{ApiError, Client};
+use crate::cluster::ready::cordon;
 use crate::cluster::{Access, Lease};
 use crate::deadline::Deadline;
 use crate::event::{Event, EventLog};
@@ -13,7 +14,6 @@ use crate::fault;
 use crate::manifest::{HostFolder, RUN_LABEL, TestNamespace};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
-use crate::upgrade;
 
 /// Time for the folders of a story, or of killed stories.
 const FOLDERS: Duration = Duration::from_secs(60);
@@ -112,8 +112,9 @@ pub(super) async fn by_this_story(
 async fn uncordon_all(scenario: &Scenario, deadline: Deadline) -> Vec<String> {
     let mut left = Vec::new();
     for node in scenario.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer) {
-        if let Err(error) = upgrade::uncordon(&scenario.client, &node.name, deadline).await {
-            left.push(format!("{} may be cordoned: {}; kubectl uncordon {0}", node.name, chain(&error)));
+        if let Err(error) = cordon::uncordon(&scenario.client, &node.name, deadline).await {
+            let why = ApiError::from(error);
+            left.push(format!("{} may be cordoned: {why}; kubectl uncordon {0}", node.name));
         }
     }
     left

@@ -97,8 +97,8 @@ fn lines(value: &str) -> impl Iterator<Item = &str> {
     value.lines().map(str::trim).filter(long).filter(|line| !line.starts_with("-----"))
 }
 
-/// Returns the texts, one of which is in the base64 of any text that contains the value. The base64 depends on where
-/// the value begins in a group of three bytes. An Authorization header and a `.dockerconfigjson` are such texts.
+/// Returns the three ways in which base64 may encode the value inside a longer text, such as an Authorization header or a
+/// `.dockerconfigjson`. Base64 encodes groups of three bytes, so the result depends on where in a group the value begins.
 fn inside_base64(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     for before in 0..3_usize {

@@ -387,8 +387,8 @@ pub(super) fn is_public(value: &str) -> bool {
     number || is_plain(value) || PUBLIC.contains(&lower.as_str())
 }
 
-/// Whether a value is made of what texts, fields and names are made of: one or two words, a number, a version, an
-/// address, a path of words. Removing such a value everywhere would change what judges read.
+/// Whether a value looks like ordinary text: one or two words, a number, a version, an address, a path of words. If such
+/// values were removed everywhere, judges would read other facts.
 pub(super) fn is_ordinary(value: &str) -> bool {
     let version = |text: &str| {
         let text = text.strip_prefix('v').unwrap_or(text);

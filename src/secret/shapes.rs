@@ -17,9 +17,10 @@ mod table;
 
 pub(crate) use keys::{Key, key_line};
 
-/// One shape. Group `s` is the secret, or `q`, `b` or `l`. The optional group `k` is a name, which must be secret.
+/// One shape. The secret is in group `s`, `q`, `b` or `l` of the regular expression. If the optional group `k` matches,
+/// its text must be a secret name.
 struct Shape {
-    /// A text with none of these does not have the shape.
+    /// A quick test: a text that contains none of these does not have the shape.
     needs: &'static [&'static str],
     regex: Regex,
     /// Matches the value after the name. It is applied only if the name is secret.

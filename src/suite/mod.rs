@@ -7,13 +7,21 @@ use futures::future::BoxFuture;
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
+#[cfg(feature = "suites")]
 pub mod ha;
+#[cfg(feature = "suites")]
 pub mod mysql;
+#[cfg(feature = "suites")]
 pub mod mysql_volume;
+#[cfg(feature = "suites")]
 pub mod stateful_set;
+#[cfg(feature = "suites")]
 pub mod stateful_set_node;
+#[cfg(feature = "suites")]
 pub mod stateless;
+#[cfg(feature = "suites")]
 pub mod upgrade;
+#[cfg(feature = "suites")]
 pub mod upgraded;
 
 /// One story and the claims that it proves.
@@ -29,15 +37,23 @@ pub struct Suite {
     pub story: for<'s> fn(&'s Scenario) -> BoxFuture<'s, Result<(), Failure>>,
 }
 
-/// All suites, in the order of the catalogue.
+/// The built-in suites, in the order of the catalogue; none without the feature `suites`.
 pub static SUITES: &[&Suite] = &[
+    #[cfg(feature = "suites")]
     &stateless::SUITE,
+    #[cfg(feature = "suites")]
     &mysql::SUITE,
+    #[cfg(feature = "suites")]
     &mysql_volume::SUITE,
+    #[cfg(feature = "suites")]
     &stateful_set::SUITE,
+    #[cfg(feature = "suites")]
     &stateful_set_node::SUITE,
+    #[cfg(feature = "suites")]
     &upgrade::SUITE,
+    #[cfg(feature = "suites")]
     &ha::SUITE,
+    #[cfg(feature = "suites")]
     &upgraded::SUITE,
 ];
 
@@ -105,7 +121,7 @@ impl Run {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "suites"))]
 mod tests {
     use super::*;
     use crate::judge::upgrade::claims_below;
@@ -121,7 +137,7 @@ mod tests {
         };
         assert_eq!(after(&unnamed), ["upgraded"]);
         assert!(after(SUITES).is_empty(), "it is among them");
-        // Also where a program has such a suite of its own, which runs last wherever it was named.
+        // The same holds if a program adds such a suite: that suite runs last, whatever its place in the list.
         static OWN: Suite = Suite {
             about: "a summary",
             needs: Needs { name: "own", claims: &[], ..upgraded::SUITE.needs },

@@ -11,9 +11,9 @@ use kube::runtime::watcher;
 
 use super::Suite;
 use super::stateful_set::passes;
-use crate::cluster::{Access, Budget, out_of_service, topology};
+use crate::cluster::{Access, Budget, topology};
 use crate::deadline::Deadline;
-use crate::fault::StopNode;
+use crate::fault::OutOfService;
 use crate::judge::stateful_set::facts::LookedAt;
 use crate::judge::stateful_set::lost_node::STAYED;
 use crate::judge::stateful_set::{C9, HELD, facts};
@@ -61,14 +61,15 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         other: Deployment::new(&s.client, &s.namespace, OTHER.0, OTHER.1),
     };
     let home = s.step("start the pods", START, solo.start()).await?;
-    let fault = s.inject(&StopNode::DEFAULT, home, solo.within(CHANGE)).await?;
+    let fault = s.inject(&OutOfService::DECLARED_LATER, home, solo.within(CHANGE)).await?;
     let patience = s.cluster.topology.timing().node_loss().total + START;
     s.step("the Deployment's pod is replaced", patience, solo.wait_for_replacement(home)).await?;
     s.step("the set's pod stays", START, solo.stay(home)).await?;
     s.step("declare the node gone", START, solo.declare(home)).await?;
     s.mark("return");
-    // The taint is removed before the fault's intent is closed: an open intent covers the taint too.
-    out_of_service::withdraw(&s.client, solo.within(CHANGE)).await?;
+    // The intent of the fault covers the taint too. The taint is removed first: nothing is evicted from the node when it
+    // returns.
+    OutOfService::withdraw(home, solo.within(CHANGE)).await?;
     s.step("bring the node back", RETURN, fault.heal(solo.within(RETURN))).await?;
     s.step("look at the pods again", RETURN, solo.look_again(home)).await?;
     s.prove(&C9).await;
@@ -143,7 +144,7 @@ impl<'s> Solo<'s> {
         ]);
         s.observe(&facts::MOVE_BUDGET, &budget.total.as_secs_f64());
         s.mark("declare");
-        out_of_service::declare(&s.client, &home.name, self.within(CHANGE)).await?;
+        OutOfService::declare(home, self.within(CHANGE)).await?;
         let pod = self.until(SELECTOR, ready_elsewhere(&home.name)).await?;
         s.observe(&facts::POWER_MOVED, &power(home).await?);
         s.observe(&facts::POD_AFTER, &pod);

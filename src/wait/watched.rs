@@ -1,18 +1,20 @@
 //! A set of objects that a watch keeps up to date through every error.
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use kube::api::DynamicObject;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use crate::client::ApiError;
+use crate::client::{ApiError, typed, untyped};
 use crate::deadline::Deadline;
 use crate::stack::stream_with_room;
 
@@ -28,23 +30,72 @@ pub(super) enum Seen {
 /// together with its network.
 const SILENCE: u32 = 20;
 
+/// A set of objects of one type.
 pub(super) struct Watched<K> {
-    api: Api<K>,
-    params: watcher::Config,
-    silence: Duration,
-    patience: Deadline,
-    stream: BoxStream<'static, watcher::Result<Event<K>>>,
-    objects: BTreeMap<(Option<String>, String), K>,
-    listing: Option<BTreeMap<(Option<String>, String), K>>,
-    complete: bool,
-    refused: Option<String>,
+    set: WatchedSet,
+    typed: PhantomData<fn() -> K>,
 }
 
 impl<K> Watched<K>
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource + Clone + DeserializeOwned + Send + 'static,
 {
-    pub(super) fn new(api: Api<K>, mut params: watcher::Config) -> Self {
+    pub(super) fn new(api: Api<K>, params: watcher::Config) -> Self {
+        let parse: Parse = |object| Ok(Box::new(typed::<K>(object)?));
+        Self { set: WatchedSet::new(untyped(api), params, parse), typed: PhantomData }
+    }
+
+    /// The set. Meaningful only after [`Watched::is_complete`].
+    pub(super) fn objects(&self) -> Vec<K> {
+        self.set.objects.values().filter_map(|object| object.downcast_ref::<K>()).cloned().collect()
+    }
+}
+
+impl<K> Watched<K> {
+    /// Whether a complete list was received at least once.
+    pub(super) fn is_complete(&self) -> bool {
+        self.set.complete
+    }
+
+    /// The API's answer that forbids to list or watch these objects, if that was its last answer. The set is then
+    /// unknown until somebody grants the permission.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.set.refused.as_deref()
+    }
+
+    /// Waits for the next change or error.
+    ///
+    /// # Cancellation
+    /// Safe: no change is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Seen {
+        self.set.next().await
+    }
+}
+
+type Key = (Option<String>, String);
+/// An object of the type of the set.
+type Parsed = Box<dyn Any + Send>;
+type Parse = fn(DynamicObject) -> Result<Parsed, serde_json::Error>;
+
+/// The part of [`Watched`] that is the same for every type. kube's watcher is large: compiled for each type, the waits
+/// took a quarter of the library's compile time.
+struct WatchedSet {
+    api: Api<DynamicObject>,
+    params: watcher::Config,
+    parse: Parse,
+    silence: Duration,
+    patience: Deadline,
+    stream: BoxStream<'static, watcher::Result<Event<DynamicObject>>>,
+    objects: BTreeMap<Key, Parsed>,
+    listing: Option<BTreeMap<Key, Parsed>>,
+    complete: bool,
+    refused: Option<String>,
+    /// Why the last list has no result, although the API sent it.
+    unread: Option<String>,
+}
+
+impl WatchedSet {
+    fn new(api: Api<DynamicObject>, mut params: watcher::Config, parse: Parse) -> Self {
         let seconds = params.timeout.unwrap_or(SILENCE).max(1);
         params.timeout = Some(seconds);
         let silence = Duration::from_secs(u64::from(seconds));
@@ -55,33 +106,15 @@ where
             listing: None,
             complete: false,
             refused: None,
+            unread: None,
+            parse,
             silence,
             api,
             params,
         }
     }
 
-    /// The set. Meaningful only after [`Watched::is_complete`].
-    pub(super) fn objects(&self) -> Vec<K> {
-        self.objects.values().cloned().collect()
-    }
-
-    /// Whether a complete list was received at least once.
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// The API's answer that forbids to list or watch these objects, if that was its last answer. The set is then
-    /// unknown until somebody grants the permission.
-    pub(super) fn refused(&self) -> Option<&str> {
-        self.refused.as_deref()
-    }
-
-    /// Waits for the next change or error.
-    ///
-    /// # Cancellation
-    /// Safe: no change is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> Seen {
+    async fn next(&mut self) -> Seen {
         loop {
             let Ok(event) = self.patience.bound(self.stream.next()).await else {
                 if let Some(trouble) = self.start_anew() {
@@ -91,11 +124,15 @@ where
             };
             self.patience = Deadline::after(self.silence);
             match event {
-                Some(Ok(event)) => {
-                    if self.take(event) {
-                        return Seen::Change;
+                Some(Ok(event)) => match self.take(event) {
+                    Ok(true) => return Seen::Change,
+                    Ok(false) => {}
+                    Err(error) => {
+                        let why = format!("the API sent an unknown object: {error}");
+                        self.unread = Some(why.clone());
+                        return Seen::Trouble(why);
                     }
-                }
+                },
                 Some(Err(error)) => {
                     let error = ApiError::from(error);
                     if error.code() == Some(403) {
@@ -114,40 +151,47 @@ where
         self.stream = stream(&self.api, &self.params);
         self.patience = Deadline::after(self.silence);
         let unanswered = || format!("no answer to a list within {} s", self.silence.as_secs());
-        was_listing.then(|| Seen::Trouble(unanswered()))
+        was_listing.then(|| Seen::Trouble(self.unread.take().unwrap_or_else(unanswered)))
     }
 
-    fn take(&mut self, event: Event<K>) -> bool {
-        let key = |k: &K| (k.namespace(), k.name_any());
+    /// Takes an event in; returns whether the set is another one now. An object that is not of the set's type ends a
+    /// list without a result: the set is listed again after the silence.
+    fn take(&mut self, event: Event<DynamicObject>) -> Result<bool, serde_json::Error> {
+        let key = |k: &DynamicObject| (k.namespace(), k.name_any());
         match event {
             Event::Init => {
                 self.listing = Some(BTreeMap::new());
-                return false;
+                return Ok(false);
             }
             Event::InitApply(object) => {
-                self.listing.get_or_insert_default().insert(key(&object), object);
-                return false;
+                let key = key(&object);
+                let parsed = (self.parse)(object).inspect_err(|_| self.listing = None)?;
+                // Without a list, an earlier object of it was unknown.
+                self.listing.as_mut().map(|listing| listing.insert(key, parsed));
+                return Ok(false);
             }
             Event::InitDone => {
-                self.objects = self.listing.take().unwrap_or_default();
+                let Some(listing) = self.listing.take() else { return Ok(false) };
+                self.objects = listing;
                 self.complete = true;
             }
             Event::Apply(object) => {
-                self.objects.insert(key(&object), object);
+                let key = key(&object);
+                self.objects.insert(key, (self.parse)(object)?);
             }
             Event::Delete(object) => {
                 self.objects.remove(&key(&object));
             }
         }
         self.refused = None;
-        true
+        Ok(true)
     }
 }
 
-fn stream<K>(api: &Api<K>, params: &watcher::Config) -> BoxStream<'static, watcher::Result<Event<K>>>
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+fn stream(
+    api: &Api<DynamicObject>,
+    params: &watcher::Config,
+) -> BoxStream<'static, watcher::Result<Event<DynamicObject>>> {
     stream_with_room(watch::watcher(api.clone(), params.clone()).backoff(Steps::default())).boxed()
 }
 

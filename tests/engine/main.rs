@@ -1,5 +1,7 @@
 //! Tests that need a container engine but no cluster. A missing engine is a failure.
 
+#![cfg(feature = "cli")]
+
 mod box_container;
 mod containers;
 mod extract;

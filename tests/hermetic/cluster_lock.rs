@@ -1,4 +1,4 @@
-//! Leases between real processes: this test binary starts itself again as the holders.
+//! Leases between real processes: this test binary starts itself again, and the copies hold the leases.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 
 const NAME: &str = "seatrial-test";
 
-/// A bound for what takes milliseconds: a machine under load starts a process in seconds.
+/// A generous deadline: the work takes milliseconds, but a machine under load needs seconds to start a process.
 fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// Another process that takes the lease, says so with the file `<who>.has`, and keeps it until
-/// `<who>.go` appears or it is killed.
+/// Another process that takes the lease, creates the file `<who>.has`, and keeps the lease until `<who>.go` appears or
+/// the process is killed.
 struct Other {
     run: JoinHandle<()>,
     has: PathBuf,
@@ -59,7 +59,7 @@ impl Other {
     }
 }
 
-/// Waits until exactly these stand in the queue, in this order.
+/// Waits until exactly these processes are in the queue, in this order.
 async fn queue(files: &LockFiles, wanted: &[&str]) {
     let deadline = soon();
     loop {
@@ -103,8 +103,8 @@ async fn holder() {
     held.release().unwrap();
 }
 
-/// Takes and gives back the lease again and again until `stop` appears; writes a line when it has
-/// it and one before it goes.
+/// Takes and releases the lease repeatedly until `stop` appears. Writes a line after each take, and a line before each
+/// release.
 #[tokio::test]
 #[ignore = "a child process of the tests in this file"]
 async fn comes_and_goes() {
@@ -175,7 +175,7 @@ async fn a_killed_holder_frees_the_lock_at_once_and_is_named_as_unclean() {
         assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
         let who: Vec<&str> = entering.unclean().iter().map(|h| h.who.as_str()).collect();
         assert_eq!(who, [access]);
-        // Somebody who only looks in does not take the mark away, somebody who comes in does.
+        // A process that leaves without use keeps the mark; a process that enters to use the cluster removes it.
         entering.leave();
         let entering = files.try_enter("next").unwrap().expect("free");
         assert_eq!(entering.unclean().len(), 1);
@@ -184,7 +184,7 @@ async fn a_killed_holder_frees_the_lock_at_once_and_is_named_as_unclean() {
     assert!(files.try_enter("next").unwrap().expect("free").unclean().is_empty());
 }
 
-/// What a dead holder left may be removed by somebody who has the cluster to himself only.
+/// Only a holder with exclusive access may remove the leftovers of a dead holder.
 #[tokio::test]
 async fn a_dead_holder_is_known_until_what_it_left_is_gone() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -217,7 +217,7 @@ async fn somebody_who_waits_for_exclusive_use_goes_before_those_who_come_later()
         deadline.pause(Duration::from_millis(5)).await;
     }
     let late = Other::start(dir.path(), "late", "shared");
-    // The lease itself is shared all the while, so without the turnstile this one would come in.
+    // The lease itself is shared the whole time: only the turnstile keeps this process out.
     let short = Deadline::after(Duration::from_millis(400));
     let mine = files.enter(Access::Shared, "me", short, |_| {}).await;
     assert!(matches!(mine, Err(LockError::Busy { .. })), "came in before the breaker");
@@ -240,7 +240,7 @@ async fn a_sharer_that_must_mend_the_cluster_lets_nobody_in_meanwhile() {
     let entering = entering.unwrap();
     assert!(!late.has.exists());
     let held = entering.enter().unwrap();
-    // Back to shared use: the late one comes in beside us.
+    // With shared access again, the late process also gets the lease.
     let late = late.has().await;
     held.release().unwrap();
     late.release().await;
@@ -252,7 +252,8 @@ async fn removed_lock_files_do_not_split_the_queue() {
     let files = LockFiles::new(dir.path(), NAME);
     let entering = files.try_enter("reap").unwrap().unwrap();
     let waiting = Other::start(dir.path(), "waiting", "exclusive");
-    // Until it has opened the old file, or even has not: either way it must end with the new one.
+    // At this point the other process may or may not have opened the old file. In both cases it must end with the new
+    // one.
     soon().at_most(Duration::from_millis(300)).pause(Duration::from_millis(300)).await;
     entering.remove().unwrap();
     let waiting = waiting.has().await;
@@ -274,7 +275,7 @@ async fn those_who_wait_come_in_in_the_order_they_came_and_are_all_shown() {
         queue(&files, &names).await;
     }
     assert!(files.try_enter("reap").unwrap().is_none());
-    // One who is told whom it waits for hears of those in front of it, and of nobody behind.
+    // The callback gets the processes ahead in the queue, and no process behind.
     let mut said = Vec::new();
     let short = Deadline::after(Duration::from_millis(100));
     let error = files.enter(Access::Shared, "me", short, |text| said.push(text.to_owned())).await;
@@ -284,7 +285,7 @@ async fn those_who_wait_come_in_in_the_order_they_came_and_are_all_shown() {
         assert!(said[0].contains(&format!("{who} (process ")), "{who} in {said:?}");
     }
     assert!(said[0].contains("exclusive use since "), "{said:?}");
-    // Somebody who dies in the queue is out of it at once and leaves no damage to look for.
+    // A process that dies in the queue leaves the queue at once, and leaves no mark.
     waiting.remove(1).kill().await;
     names.remove(1);
     queue(&files, &names).await;
@@ -315,7 +316,7 @@ async fn a_stream_of_sharers_does_not_starve_an_exclusive_user() {
         let before = log();
         let entering = files.enter(Access::Exclusive, "breaker", soon(), |_| {}).await.unwrap();
         let meanwhile = log()[before.len()..].lines().filter(|l| l.starts_with("in ")).count();
-        // Each may have stood in front of us in the queue once.
+        // Each of them may have been ahead in the queue once.
         assert!(meanwhile <= sharers.len(), "{meanwhile} sharers came in first: {}", log());
         let all = log();
         let outside = all.lines().filter(|l| l.starts_with("out ")).count();
@@ -339,7 +340,7 @@ async fn many_processes_never_share_with_somebody_who_is_alone() {
         .collect();
     let path = dir.path().join("log");
     let log = || std::fs::read_to_string(&path).unwrap_or_default();
-    // Everybody gets in again and again: nobody is left out.
+    // Every process gets the lease again and again.
     let times = |who: usize| log().lines().filter(|l| l.ends_with(&format!(" p{who}"))).count();
     let deadline = Deadline::after(Duration::from_secs(40));
     while (0..kinds.len()).any(|who| times(who) < 6) {

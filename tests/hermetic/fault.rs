@@ -206,7 +206,7 @@ async fn a_changed_address_is_in_the_proof() -> anyhow::Result<()> {
     let (a, b) = (fake.node("a").await?, fake.node("b").await?);
     inject(&StopNode::DEFAULT, &a, soon()).await?;
     inject(&StopNode::DEFAULT, &b, soon()).await?;
-    // Docker gives the first that starts the lowest free address, which was a's.
+    // Docker gives the lowest free address to the container that starts first: that was the address of `a`.
     let proof = StopNode::DEFAULT.clear(&b, soon()).await?;
     assert_eq!(proof["address_changed"], true);
     assert_eq!((&proof["address_before"], &proof["address"]), (&"172.18.0.3".into(), &"172.18.0.2".into()));
@@ -312,7 +312,7 @@ async fn files_that_are_no_intent_are_reported_and_removed() -> anyhow::Result<(
     let broken = healed.iter().filter(|h| matches!(h.outcome, HealOutcome::Broken(_)));
     assert_eq!((healed.len(), broken.count()), (3, 2), "{healed:?}");
     assert!(healed.iter().any(|h| matches!(h.event(), Event::Noted { text } if text.contains("half"))));
-    // What a living writer has not finished yet is left to it.
+    // The unfinished file of a living writer stays.
     let left: Vec<_> = std::fs::read_dir(&dir)?.flatten().map(|e| e.file_name()).collect();
     assert_eq!(left.len(), 1, "{left:?}");
     Ok(())
@@ -356,7 +356,7 @@ async fn one_that_cannot_be_healed_stays_open_and_the_others_do_not() -> anyhow:
     Ok(())
 }
 
-/// Whoever shares a cluster must not heal a fault in the middle of somebody's claim.
+/// A process that shares a cluster must not heal a fault in the middle of another process's claim.
 #[tokio::test]
 async fn a_fault_of_somebody_who_lives_is_healed_by_nobody_who_shares() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["alive", "dead", "mine"])?;
@@ -411,7 +411,8 @@ async fn an_intent_that_cannot_be_written_is_an_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Two other processes (this test binary, at the test below) write intents into the same folder until they are killed.
+/// Two other processes write intents into one folder until they are killed. Both run this test binary with the test
+/// below.
 #[tokio::test]
 async fn intents_of_killed_processes_are_whole_and_healed() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
@@ -431,7 +432,7 @@ async fn intents_of_killed_processes_are_whole_and_healed() -> anyhow::Result<()
         }
     };
     let long = Deadline::after(Duration::from_secs(60));
-    // The children end, killed, when their futures are dropped.
+    // The children are killed when their futures are dropped.
     tokio::select! {
         ended = child().run(long) => anyhow::bail!("a child ended: {ended:?}"),
         ended = child().run(long) => anyhow::bail!("a child ended: {ended:?}"),
@@ -446,7 +447,7 @@ async fn intents_of_killed_processes_are_whole_and_healed() -> anyhow::Result<()
     Ok(())
 }
 
-/// Does something only where the test above runs it: in a folder with an engine.
+/// Does nothing unless the test above runs it, in a folder with an engine.
 #[tokio::test]
 async fn child_writes_intents_for_ever() -> anyhow::Result<()> {
     let here = std::env::current_dir()?;

@@ -1,5 +1,6 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
+#![cfg(feature = "cli")]
 #![allow(clippy::too_many_arguments, reason = "the stories of tests are told in lines")]
 
 mod cli;
@@ -22,6 +23,7 @@ mod load_balancer;
 mod manifests;
 mod missing_evidence;
 mod mysql;
+mod out_of_service;
 mod own_claims;
 mod ownership;
 mod ownership_attacks;

@@ -1,5 +1,5 @@
-//! Missing evidence hides no check that failed: true recorded stories, each with one fact gone and
-//! another one wrong.
+//! Missing evidence must not hide a failed check: in a true recorded story one fact is removed and another one is
+//! falsified.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::schemas::converted;
 use crate::story::last;
 
-/// The recorded story that tells of a claim and passes it, up to its judgement.
+/// Returns the recorded story in which the claim passes, up to its judgement.
 fn story(claim: &str) -> Vec<Record> {
     let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim: id, .. } if id == claim);
     let passes = |records: &Vec<Record>| verdict(claim, records) == Conclusion::Passed;
@@ -44,7 +44,7 @@ fn verdict(claim: &str, records: &[Record]) -> Conclusion {
     judge::claim(claim).expect("a claim").judge(&Evidence::new(records, claim)).conclusion()
 }
 
-/// Takes away a fact of the claim, a listing, or a mark.
+/// Removes a fact of the claim, a listing, or a mark.
 fn forget(records: &mut Vec<Record>, claim: &str, name: &str) {
     let before = records.len();
     records.retain(|record| match &record.event {
@@ -56,7 +56,7 @@ fn forget(records: &mut Vec<Record>, claim: &str, name: &str) {
     assert!(records.len() < before, "{claim} has no {name}");
 }
 
-/// Makes what the pointer leads to something else in the last value of a fact.
+/// Replaces the part at this pointer in the last value of a fact.
 fn bend(records: &mut [Record], fact: &'static str, pointer: &str, to: Value) {
     *last(records, fact).pointer_mut(pointer).unwrap_or_else(|| panic!("{fact} has no {pointer}")) = to;
 }
@@ -89,7 +89,7 @@ fn a_wrong_fact_beside_a_missing_one_fails(
     assert_eq!(verdict(claim, &records), Conclusion::Failed, "{claim} without {gone}, wrong {name}");
 }
 
-/// Each way to delete is a part of its own.
+/// Each kind of deletion is judged as a part of its own.
 #[test]
 fn what_one_way_to_delete_leaves_is_found_without_evidence_of_the_other() {
     let mut records = story("A10");
@@ -100,7 +100,7 @@ fn what_one_way_to_delete_leaves_is_found_without_evidence_of_the_other() {
     assert_eq!(verdict("A10", &records), Conclusion::Failed);
 }
 
-/// Rows that are lost are lost whatever else is not known.
+/// Lost rows fail the claim, whatever other evidence is missing.
 #[test]
 fn a_lost_row_is_found_without_the_listings() {
     let mut records = story("B5");
@@ -116,7 +116,7 @@ fn a_lost_row_is_found_without_the_listings() {
     assert_eq!(verdict("B5", &records), Conclusion::Failed);
 }
 
-/// Files on another node are found although nothing is known of the time before.
+/// Files on another node fail the claim, even if the earlier listing is missing.
 #[test]
 fn files_in_the_wrong_place_are_found_without_the_listing_before() {
     let mut records = story("B3");
@@ -139,8 +139,8 @@ fn files_in_the_wrong_place_are_found_without_the_listing_before() {
     assert_eq!(verdict("B3", &records), Conclusion::Failed);
 }
 
-/// An object of another kind that bears a pod's name and goes at once, another probe that fails, a
-/// watch of another kind that breaks off: none of it is part of any claim.
+/// No claim is about these: an object of another kind that has a pod's name and disappears, a failing probe of another
+/// name, an interrupted watch of another kind.
 #[rstest]
 fn what_is_about_something_else_changes_no_verdict(
     #[values("A7", "A10", "A11", "B8", "B10", "C1", "C5", "C6", "C8", "C9", "C10")] claim: &str,

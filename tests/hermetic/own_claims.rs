@@ -1,4 +1,4 @@
-//! Claims of a story's own, beside the built-in ones.
+//! Claims that a story defines itself, next to the built-in claims.
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::{Claim, Conclusion, Fact};
@@ -6,7 +6,8 @@ use seatrial::report::rejudge;
 
 use crate::story::recorded;
 
-/// A binary with the claim in it judges it again, as the built-in ones; the record has its title for all others.
+/// A program that has the claim judges it again, as it does built-in claims. For all other programs, the record has
+/// the title.
 #[test]
 fn a_claim_of_a_storys_own_is_judged_again_by_the_binary_that_has_it() {
     const LOST: Fact<u64> = Fact::new("lost");

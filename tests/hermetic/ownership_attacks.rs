@@ -8,16 +8,14 @@ use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
 use seatrial::cluster::lease::lock::LockFiles;
 use seatrial::cluster::ready::cordon::is_cordoned_by_us;
-use seatrial::cluster::{Action, Force, ListedState, ReapOptions, out_of_service};
+use seatrial::cluster::{Action, Force, ListedState, ReapOptions};
 use seatrial::config::StateId;
 use seatrial::exec::Exec;
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
-use seatrial::kubernetes::taint;
 use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
 use serde_json::{Value, json};
 
-use crate::fake_api::FakeApi;
 use crate::fake_engine::{FakeEngine, Trouble};
 use crate::state_folder::{Ground, MARK, NAME, soon};
 
@@ -305,21 +303,6 @@ fn a_cordon_that_somebody_set_after_ours_is_not_ours() -> anyhow::Result<()> {
         "spec": {"unschedulable": true},
     }))?;
     assert!(!is_cordoned_by_us(&node));
-    Ok(())
-}
-
-#[tokio::test]
-async fn somebodys_out_of_service_taint_outlives_ours() -> anyhow::Result<()> {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let theirs = json!([{"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"}]);
-    fake.put(
-        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w"}, "spec": {"taints": theirs}}),
-    );
-    let declared = out_of_service::declare(&client, "w", soon()).await;
-    let withdrawn = out_of_service::withdraw(&client, soon()).await;
-    let node = fake.get("Node", "", "w").expect("it is there");
-    assert_eq!(node["spec"]["taints"], theirs, "{declared:?} {withdrawn:?}");
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Whose things are, where two commands, two owners or a killed run meet: what is somebody else's stays, and what is
-//! seatrial's goes.
+//! Ownership when two commands, two owners or a killed run meet: seatrial keeps what belongs to others, and removes
+//! what belongs to seatrial.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,10 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use seatrial::cluster::lease::lock::{Access, LockFiles};
-use seatrial::cluster::{Action, ClusterError, Force, ReapOptions, out_of_service};
+use seatrial::cluster::{Action, ClusterError, Force, ReapOptions};
 use seatrial::deadline::Deadline;
-use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};
-use seatrial::kubernetes::taint;
+use seatrial::fault::{DeletePod, IntentLog, Owner, PodOn, Target, heal_abandoned};
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
 use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
 use seatrial::upgrade::{drain, uncordon};
@@ -25,8 +24,8 @@ const DATA: &str = "/mnt/data";
 
 // --- Clusters.
 
-/// An interrupted `up` removes every complete cluster of the state folder that is younger than the command: one
-/// that another terminal made and keeps in the meantime.
+/// An interrupted `up` once removed every complete cluster of the state folder that was younger than the command, such
+/// as one that another terminal created and keeps.
 #[rstest]
 #[case::of_another_up(true)]
 #[case::of_a_run(false)]
@@ -36,7 +35,7 @@ async fn an_interrupted_up_leaves_the_cluster_that_another_command_made(
 ) -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.fake.trouble("GET /images", Trouble::Hang, 50);
-    // Made while this `up` waits for its images.
+    // Created while this `up` waits for its images.
     let later = Timestamp::now() + SignedDuration::from_secs(5);
     ground.recorded(NAME, |record| (record.created_at, record.kept) = (later, kept))?;
     let said = ground.interrupted("3", &["up"]).await;
@@ -45,8 +44,8 @@ async fn an_interrupted_up_leaves_the_cluster_that_another_command_made(
     Ok(())
 }
 
-/// `down NAME` without force takes what bears the cluster's label and is not in its record: a load balancer
-/// of somebody else (point 6), or a node that somebody joined.
+/// `down NAME` without force once removed containers that have the cluster's label but are not in its record: somebody
+/// else's load balancer, or a node that somebody joined.
 #[rstest]
 #[case::load_balancer("external-load-balancer")]
 #[case::node("worker")]
@@ -68,8 +67,8 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
     Ok(())
 }
 
-/// The other way round: a cluster that the interrupted process made is the only one that is looked at, and it stays
-/// where somebody asked for it.
+/// The opposite case: the interrupted command examines only the cluster that it created, and that cluster stays if
+/// somebody asked to keep it.
 #[rstest]
 #[case::made_by_another(Some(Owner::of(1)), None)]
 #[case::made_by_nobody_known(None, None)]
@@ -89,7 +88,7 @@ async fn what_an_interrupted_process_made_is_known_by_its_record(
     Ok(())
 }
 
-/// `reap --all` names no cluster: what somebody joined to one has not been asked for.
+/// `reap --all` names no cluster, so it does not permit the removal of a node that somebody joined.
 #[tokio::test]
 async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -104,7 +103,7 @@ async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow:
     Ok(())
 }
 
-/// A cluster that cannot be removed kept `down --all` from those after it.
+/// A cluster that could not be removed once made `down --all` skip all later clusters.
 #[tokio::test]
 async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -118,7 +117,7 @@ async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A network that has the cluster's name, and no container of the cluster, is somebody's.
+/// A network with the cluster's name but without a container of the cluster belongs to somebody else.
 #[tokio::test]
 async fn force_leaves_a_network_that_no_container_of_the_cluster_is_in() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -134,12 +133,12 @@ async fn force_leaves_a_network_that_no_container_of_the_cluster_is_in() -> anyh
     Ok(())
 }
 
-/// The process that removes an idle cluster ended for good at an error that may pass.
+/// The process that removes an idle cluster once ended for good at a temporary error.
 #[tokio::test]
 async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |record| record.complete = false)?;
-    // No file can be opened there.
+    // A folder in place of the lock file: it cannot be opened as a file.
     let odd = ground.settings.state.join("leases/three/turnstile");
     std::fs::create_dir_all(&odd)?;
     let clusters = ground.clusters().await;
@@ -160,7 +159,7 @@ async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The state folder holds credentials, and `doctor` may be the first to make it.
+/// The state folder holds credentials, and `doctor` may be the command that creates it.
 #[tokio::test]
 async fn doctor_makes_a_state_folder_that_only_its_owner_may_enter() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -174,14 +173,14 @@ async fn doctor_makes_a_state_folder_that_only_its_owner_may_enter() -> anyhow::
     Ok(())
 }
 
-/// The first cluster that cannot be looked at ends the clean-up: those after it stay.
+/// The first cluster that could not be inspected once ended the cleanup: all later clusters stayed.
 #[tokio::test]
 async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.add("a-worker", "a");
     ground.recorded("a", |record| record.complete = false)?;
     ground.recorded(NAME, |record| record.complete = false)?;
-    // Of this one only, and of the list for it.
+    // The trouble is for this container alone, and for the list that contains it.
     let id: &'static str =
         Box::leak(format!("GET /containers/{}/json", ground.id_of("a-worker")).into_boxed_str());
     ground.fake.trouble(id, Trouble::Status(500, "input/output error"), 1);
@@ -190,7 +189,7 @@ async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow:
     Ok(())
 }
 
-/// A folder that the user keeps among the evidence is removed by its age alone; a file is left.
+/// A folder that the user keeps next to the evidence was once removed because of its age; a file stays.
 #[tokio::test]
 async fn a_folder_of_the_users_among_the_evidence_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -205,7 +204,7 @@ async fn a_folder_of_the_users_among_the_evidence_stays() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// A file that a file manager left among the clusters makes each reap fail.
+/// A file that a file manager left next to the clusters once made each reap fail.
 #[tokio::test]
 async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -218,8 +217,8 @@ async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who was refused has touched nothing, and is reported as a holder that "died without a release": the next lease takes
-/// the cluster for disturbed, and a reap "heals" it.
+/// A refused lease has touched nothing. It was once reported as a holder that died without a release: the next lease
+/// then checked the cluster with care, and a reap "healed" it.
 #[tokio::test]
 async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -230,7 +229,7 @@ async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for one who waited in vain to change a shared lease to an exclusive one.
+/// The same for a process that waited in vain to change its shared lease to an exclusive one.
 #[tokio::test]
 async fn who_waits_in_vain_for_exclusive_use_leaves_no_mark() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -258,42 +257,8 @@ fn node(taints: Value, unschedulable: bool, manager: &str, field: &str) -> Value
     })
 }
 
-/// Our annotation outlives our taint: what somebody declares later is taken back by the next lease or reap.
-#[rstest]
-// Ours was removed by hand; this one says why it is there.
-#[case::set_again(json!([{"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoExecute"}]))]
-// Beside ours: a taint is told apart by key and effect.
-#[case::beside_ours(json!([
-    {"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"},
-    {"key": taint::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"},
-]))]
-#[tokio::test]
-async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
-    let fake = FakeApi::start().await;
-    fake.put(node(taints.clone(), false, "kubectl-taint", "f:taints"));
-    let withdrawn = out_of_service::withdraw(&fake.client().await, soon()).await;
-    let now = fake.get("Node", "", "w").expect("it is there");
-    let left = now["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    assert!(left.contains(&taints[0]), "{withdrawn:?}: {left:?}");
-}
-
-/// The fault of that name takes each taint of the key back, also one that is not its own.
-#[tokio::test]
-async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::Result<()> {
-    let fake = FakeEngine::cluster(&["cp"])?;
-    let theirs = json!({"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"});
-    let ours = json!({"key": taint::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"});
-    let path = "/api/v1/nodes/w";
-    fake.state().objects.get_mut(path).expect("it is there")["spec"]["taints"] = json!([theirs, ours]);
-    let node = fake.node("w").await?;
-    let cleared = OutOfService::DEFAULT.clear(&node, soon()).await;
-    let taints = fake.state().objects[path]["spec"]["taints"].clone();
-    assert_eq!(taints, json!([theirs]), "{cleared:?}");
-    Ok(())
-}
-
-/// What this process injected is healed at the end of any of its stories: with `run --jobs 2` that of a story
-/// beside it, whose record of the fault then says that it was healed in another story.
+/// With `run --jobs 2`, the end of one story once healed the faults of another story of the same process, and the
+/// record named the wrong story.
 #[tokio::test]
 async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
@@ -303,23 +268,23 @@ async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> 
     let node = fake.node("w").await?;
     let target = Target { pod: Some(pod), ..(&node).into() };
     let (intent, _) = other.write(&DeletePod::GRACEFULLY, target, soon()).await?;
-    // As a shared story does at its end.
+    // The end of a shared story does this.
     heal_abandoned(&fake.client().await?, &one, soon()).await?;
     assert_eq!(other.list()?, [intent]);
     Ok(())
 }
 
-/// Cordoned by the user while an earlier node was upgraded, after the plan was checked: the drain takes it for
-/// its own, and the step after it opens the node.
+/// The user cordoned the node after the plan was checked, while an earlier node was upgraded: the drain took the
+/// cordon for its own, and the next step uncordoned the node.
 #[tokio::test]
 async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
     let fake = FakeApi::start().await;
     let mut theirs = node(json!([]), true, "kubectl-cordon", "f:unschedulable");
-    // The fake takes a merge patch for an apply, which conflicts; the API does not.
+    // The fake treats an apply as a merge patch, which conflicts; the API does not.
     theirs["metadata"] = json!({"name": "w"});
     fake.put(theirs);
     let client = fake.client().await;
-    // As the steps `drain` and `uncordon` do.
+    // The steps `drain` and `uncordon` do this.
     drain(&client, "w", soon()).await.unwrap();
     uncordon(&client, "w", soon()).await.unwrap();
     assert_eq!(fake.get("Node", "", "w").unwrap()["spec"]["unschedulable"], true);
@@ -327,8 +292,8 @@ async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
 
 // --- Objects.
 
-/// Applying to an object of somebody else makes seatrial one of its field managers; from then on it counts as
-/// made by seatrial, and is deleted with the data of its owner.
+/// An apply to an existing object makes seatrial one of its field managers. Such an object once counted as created by
+/// seatrial, and was deleted with its owner's data.
 #[tokio::test]
 async fn an_object_that_was_there_before_we_applied_to_it_is_not_deleted() {
     let fake = FakeApi::start().await;
@@ -360,8 +325,8 @@ fn by_us() -> Value {
     json!([{"manager": manifest::FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {}}])
 }
 
-/// Killed when the namespace was gone and its volumes were not: nothing looks for them, since only namespaces
-/// are listed. They stay unseen for ever, also for `holds`, which takes them for ours.
+/// The test was killed after its namespace was deleted and before its volumes were. Only namespaces were searched, so
+/// the volumes stayed for ever, and `holds` took them for seatrial's.
 #[tokio::test]
 async fn a_volume_of_a_dead_test_whose_namespace_is_gone_is_removed() {
     let fake = FakeApi::start().await;
@@ -372,7 +337,7 @@ async fn a_volume_of_a_dead_test_whose_namespace_is_gone_is_removed() {
     assert!(fake.get("PersistentVolume", "", "pv").is_none() || told, "{left:?}");
 }
 
-/// A node with a disk, and a cluster's API.
+/// A fake API, and a fake node with a disk.
 async fn disk() -> anyhow::Result<(FakeApi, FakeEngine)> {
     let (api, engine) = (FakeApi::start().await, FakeEngine::cluster(&["cp"])?);
     let disk = engine.dir().join("w");
@@ -382,14 +347,14 @@ async fn disk() -> anyhow::Result<(FakeApi, FakeEngine)> {
     Ok((api, engine))
 }
 
-/// The same history: the folder is swept, and each later story is refused the path for the volume's sake.
+/// The same history: the folder was emptied, but each later story was refused the path because of the volume.
 #[tokio::test]
 async fn a_volume_of_a_dead_test_keeps_no_later_story_from_its_folder() -> anyhow::Result<()> {
     let (api, engine) = disk().await?;
     let (client, node) = (api.client().await, engine.node("w").await?);
     HostFolder::new("r1", "gone", DATA).claim(&client, &[&node], soon()).await?;
     api.put(volume("gone", by_us()));
-    // As a story does that has the cluster to itself.
+    // A story with exclusive access does this.
     TestNamespace::delete_left(&client, manifest::RUN_LABEL, soon()).await?;
     HostFolder::sweep(&client, &[&node], soon()).await?;
     let claimed = HostFolder::new("r2", "b", DATA).claim(&client, &[&node], soon()).await;
@@ -397,8 +362,8 @@ async fn a_volume_of_a_dead_test_keeps_no_later_story_from_its_folder() -> anyho
     Ok(())
 }
 
-/// A volume that the user made from a copy of ours has our label. A label alone proves nothing: its files are
-/// the user's, and are deleted with the folder of the dead test.
+/// The user copied one of our volumes with its label. The label alone proves nothing: the files are the user's, and
+/// were once deleted with the folder of the dead test.
 #[tokio::test]
 async fn a_users_volume_with_a_copied_label_keeps_its_files() -> anyhow::Result<()> {
     let (api, engine) = disk().await?;

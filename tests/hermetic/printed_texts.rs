@@ -1,4 +1,4 @@
-//! Every way out of a text from a cluster: each report format, and what the command line prints.
+//! Texts from a cluster, harmless in every output: each report format, and what the command line prints.
 
 use seatrial::event::{self, Record};
 use seatrial::report::{FORMATS, Look, RunReport};
@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use crate::cli::Home;
 
-/// The id of the run that the fixture is.
+/// The run id of the fixture.
 const RUN: &str = "20261124-091500-3f7a";
-/// What a termination message can hold.
+/// A text that a termination message can contain.
 const POISON: &str = " x\r\n::error file=a::boom ##[group]g ##vso[task.complete result=Failed]y ##teamcity[buildStop id='1'] \
     section_start:1:a\r\u{1b}[0K\u{1b}]0;title\u{7}\u{1b}[31mred\u{9b}2J \u{202e}turned\u{2066} \u{200b}\u{e0041} \u{0}\u{8} \
     ::set-output name=x::y #\u{1b}[1m#vso[x] :\u{1b}[1m:add-mask::z |";
 
-/// Fields that are no text from a cluster: the log could not be read with others.
+/// Fields that are not texts from a cluster: with other values the log would be invalid.
 const FORM: [&str; 12] = [
     "event", "at", "verdict", "outcome", "change", "kind", "power", "run", "from", "to", "versions", "before",
 ];
 
-/// The fixtures' records, each text with everything in it.
+/// Returns the fixtures' records with the dangerous text in each of their texts.
 fn poisoned(with: &str) -> (String, Vec<Record>) {
     fn all(value: &mut Value, with: &str) {
         match value {
@@ -35,7 +35,7 @@ fn poisoned(with: &str) -> (String, Vec<Record>) {
     for line in log.lines() {
         let mut value: Value = serde_json::from_str(line).unwrap();
         all(&mut value, with);
-        // What was noted, and why a story broke, are texts whatever the run.
+        // These two kinds of records contain texts in every run: a note, and why a story broke.
         lines.push(value.to_string());
     }
     for extra in [
@@ -61,7 +61,7 @@ fn poisoned(with: &str) -> (String, Vec<Record>) {
     (text, event::read(&path).unwrap())
 }
 
-/// What a terminal, a CI system or a reader would be misled by.
+/// Returns what would mislead a terminal, a CI system or a reader.
 fn hazards(text: &str, colours: bool) -> Vec<String> {
     let mut found = Vec::new();
     let text = if colours { plain(text) } else { text.to_owned() };
@@ -88,7 +88,7 @@ fn hazards(text: &str, colours: bool) -> Vec<String> {
     found
 }
 
-/// Without our own colours.
+/// Removes our own colours.
 fn plain(text: &str) -> String {
     ["0", "1", "32", "33", "1;31"]
         .iter()
@@ -142,7 +142,7 @@ async fn the_command_line_prints_nothing_that_a_ci_system_obeys() {
             assert!(ended.out.contains("boom"), "{}", ended.err);
         }
     }
-    // An error names what it was given.
+    // An error repeats its argument.
     for args in [
         ["report", &format!("no{POISON}").replace('\0', "")],
         ["kubeconfig", &format!("no{POISON}").replace('\0', "")],
@@ -150,7 +150,7 @@ async fn the_command_line_prints_nothing_that_a_ci_system_obeys() {
         let ended = home.seatrial(&args).await;
         assert_eq!(hazards(&ended.err, false), Vec::<String>::new(), "{}", ended.err);
     }
-    // The log of a run is JSON: the same values, and no command.
+    // The log of a run is JSON: it keeps the values, and contains no command.
     let log = event::EventLog::open(&dir, RUN).unwrap();
     log.append(event::Event::Noted { text: POISON.into() });
     let written = std::fs::read_to_string(dir.join("events.jsonl")).unwrap();

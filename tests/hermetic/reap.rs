@@ -1,5 +1,5 @@
-//! Reaping: what dead processes left is healed and removed first, and what belongs to somebody who lives stays. What
-//! stays is named with the command that removes it.
+//! Reaping: leftovers of dead processes are healed and removed, what belongs to living processes stays. Whatever stays
+//! is named with the command that removes it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use seatrial::progress::Progress;
 use crate::fake_engine::{FakeEngine, Trouble};
 use crate::state_folder::{Ground, NAME, soon, spec};
 
-/// Met when somebody's `down` ran beside a reap: the container was listed, and gone when it was read.
+/// Another process ran `down` during a reap: the container was listed, and missing when it was inspected.
 #[tokio::test]
 async fn a_cluster_that_somebody_removes_just_now_is_no_error() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a"])?;
@@ -39,13 +39,13 @@ fn dead() -> Owner {
     Owner { pid: 1, started: Some(u64::MAX) }
 }
 
-/// The fault `pause` of a dead process, open in the cluster.
+/// Leaves the open fault `pause` of a dead process in the cluster.
 fn paused(ground: &Ground) -> anyhow::Result<()> {
     ground.fake.change("three-worker", |c| c.power = Power::Paused);
     open(ground, NAME, "pause").map(drop)
 }
 
-/// An open fault of a dead process on the worker of a cluster; the file of its intent.
+/// Leaves an open fault of a dead process on the cluster's worker. Returns the intent's file.
 fn open(ground: &Ground, cluster: &str, fault: &str) -> anyhow::Result<PathBuf> {
     let node = format!("{cluster}-worker");
     let intent = Intent {
@@ -70,7 +70,7 @@ fn open(ground: &Ground, cluster: &str, fault: &str) -> anyhow::Result<PathBuf> 
     Ok(file)
 }
 
-/// Only the program of its own that injected it can heal it: an idle cluster is not removed with the intent, and says so.
+/// Only the program that injected the fault can heal it: the idle cluster stays with its intent, and the reap says so.
 #[tokio::test]
 async fn a_fault_of_another_program_keeps_its_idle_cluster_from_a_reap() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -84,7 +84,7 @@ async fn a_fault_of_another_program_keeps_its_idle_cluster_from_a_reap() -> anyh
     Ok(())
 }
 
-/// A lease that creates the cluster again would remove the intent with it.
+/// A lease that created the cluster again would also remove the intent.
 #[tokio::test]
 async fn a_fault_of_another_program_keeps_its_cluster_from_a_lease() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -100,8 +100,8 @@ async fn a_fault_of_another_program_keeps_its_cluster_from_a_lease() -> anyhow::
     Ok(())
 }
 
-/// An idle cluster is to be removed, and is left since something of somebody's may be in it: the fault that a dead
-/// process left in it is neither healed nor named, now and at each later reap.
+/// An idle cluster that may hold objects of others is not removed. The fault of a dead process in such a cluster was
+/// once neither healed nor named, in this reap and in each later one.
 #[tokio::test]
 async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -114,8 +114,8 @@ async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow
     Ok(())
 }
 
-/// Who shares a cluster, or only looks at it, removes no namespace of a dead story, and takes away the mark that
-/// there is one: `reap` then says that there is nothing to reap.
+/// A shared lease removes no namespace of a dead story, and neither does a process that only inspects the cluster.
+/// Both once removed the mark, and `reap` then found nothing to do.
 #[tokio::test]
 async fn a_shared_lease_does_not_hide_a_dead_run_from_a_reap() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -123,7 +123,7 @@ async fn a_shared_lease_does_not_hide_a_dead_run_from_a_reap() -> anyhow::Result
     let files = LockFiles::new(&ground.settings.state, NAME);
     drop(files.enter(Access::Exclusive, "run r1", soon(), |_| ()).await?.enter()?);
     assert_eq!(files.unclean(), ["run r1"]);
-    // As `seatrial up` and `seatrial load` do.
+    // `seatrial up` and `seatrial load` do this.
     files.enter(Access::Shared, "load", soon(), |_| ()).await?.enter()?.release()?;
     let dry = ReapOptions { dry_run: true, ..ReapOptions::default() };
     let done = ground.reap(dry).await?;
@@ -131,8 +131,8 @@ async fn a_shared_lease_does_not_hide_a_dead_run_from_a_reap() -> anyhow::Result
     Ok(())
 }
 
-/// In the middle of an upgrade only faults are healed: the namespaces of the dead run stay. Said to be healed, they
-/// are forgotten.
+/// In the middle of an upgrade a reap heals only faults: the namespaces of the dead run stay. If the reap reported
+/// them as removed, nobody would look for them again.
 #[tokio::test]
 async fn a_reap_in_the_middle_of_an_upgrade_does_not_forget_a_dead_run() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -145,8 +145,8 @@ async fn a_reap_in_the_middle_of_an_upgrade_does_not_forget_a_dead_run() -> anyh
     Ok(())
 }
 
-/// The engine removes the container of a control probe when its maker ends: one that runs has a maker, whose process
-/// is not to be seen from another container with the same state folder.
+/// The engine removes a control probe's container when the process that created it ends. If such a container runs,
+/// that process lives, perhaps in another container with the same state folder.
 #[tokio::test]
 async fn a_control_probe_that_runs_is_not_reaped() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -162,8 +162,8 @@ async fn a_control_probe_that_runs_is_not_reaped() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// kind's export lies as it is in the folder of evidence until it is gone over. A process that is killed meanwhile
-/// leaves it, with a proxy's password, and nobody removes it.
+/// The raw output of kind stays in the folder of evidence until secrets are removed from it. A process that was killed
+/// before left it there with a proxy's password, and nobody removed it.
 #[tokio::test]
 async fn what_a_killed_collection_of_evidence_left_as_it_was_is_removed() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -180,8 +180,7 @@ async fn what_a_killed_collection_of_evidence_left_as_it_was_is_removed() -> any
     Ok(())
 }
 
-/// A container that seatrial did not create has the cluster's label: the cluster, ours and idle, is neither removed nor
-/// named.
+/// Somebody else's container has the label of our idle cluster: the cluster was once neither removed nor named.
 #[tokio::test]
 async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -194,7 +193,8 @@ async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Resu
     Ok(())
 }
 
-/// What it holds is asked once it is healed: until then nobody can say that it would be removed.
+/// The objects of a cluster are listed only after it is healed, so a dry run cannot know whether it would remove the
+/// cluster.
 #[tokio::test]
 async fn a_dry_run_names_the_fault_of_an_idle_cluster() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -210,7 +210,8 @@ async fn a_dry_run_names_the_fault_of_an_idle_cluster() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Its maker may live where it is not to be seen, and is about to start it while it uses a cluster.
+/// The process that created the probe may be invisible, and may be about to start it, as long as somebody uses a
+/// cluster.
 #[tokio::test]
 async fn a_control_probe_that_never_ran_goes_once_nobody_uses_a_cluster() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -232,7 +233,7 @@ async fn a_control_probe_that_never_ran_goes_once_nobody_uses_a_cluster() -> any
     Ok(())
 }
 
-/// A load that is killed while the engine writes leaves gigabytes in the folder of a cluster that stays.
+/// A load that is killed while the engine writes the archive leaves gigabytes in the folder of a cluster that stays.
 #[tokio::test]
 async fn an_archive_of_a_killed_load_is_removed() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -249,7 +250,7 @@ async fn an_archive_of_a_killed_load_is_removed() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether faults are open in it is not known: one that is to be removed may be frozen, and hold what is somebody's.
+/// If the intents cannot be read, open faults are unknown: the cluster may be frozen, and may hold objects of others.
 #[tokio::test]
 async fn a_cluster_whose_intents_cannot_be_read_is_left_with_the_reason() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -274,7 +275,7 @@ async fn a_watcher_of_a_cluster_that_is_somebody_elses_ends() -> anyhow::Result<
     Ok(())
 }
 
-/// A container of ours with this label, beside no cluster.
+/// Adds a container of ours with this label that belongs to no cluster.
 fn beside(ground: &Ground, name: &str, label: &str, value: &str, power: Power) -> anyhow::Result<()> {
     let id = StateId::of(&ground.settings.state)?;
     ground.fake.state().containers.clear();
@@ -286,7 +287,7 @@ fn beside(ground: &Ground, name: &str, label: &str, value: &str, power: Power) -
     Ok(())
 }
 
-/// The cache was deleted, and with it the lock by which its maker would be seen.
+/// The cache was deleted with the lock that shows whether the process which created the container lives.
 #[tokio::test]
 async fn a_container_of_a_cache_that_is_gone_is_named() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -298,7 +299,7 @@ async fn a_container_of_a_cache_that_is_gone_is_named() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Its maker has the lock, which lies in another cache of the same state folder.
+/// The process that created the container holds its lock in another cache of the same state folder.
 #[tokio::test]
 async fn a_container_of_another_cache_whose_maker_lives_is_not_named() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -314,7 +315,7 @@ async fn a_container_of_another_cache_whose_maker_lives_is_not_named() -> anyhow
     Ok(())
 }
 
-/// Two containers share a state folder, each with a cache of its own at the same path.
+/// Two containers share a state folder. Each has its own cache at the same path.
 #[tokio::test]
 async fn a_container_of_a_cache_at_the_same_path_on_another_disk_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -334,7 +335,7 @@ async fn a_container_of_a_cache_at_the_same_path_on_another_disk_stays() -> anyh
     Ok(())
 }
 
-/// Another version wrote its label.
+/// Another version of seatrial wrote the label.
 #[tokio::test]
 async fn a_control_probe_whose_maker_cannot_be_read_is_named() -> anyhow::Result<()> {
     let ground = Ground::new()?;

@@ -1,5 +1,5 @@
-//! Pairs of a name and a value, however programs and people nest and write them: the secret goes and is known from then
-//! on, what is none stays, and what a text costs follows its length.
+//! Pairs of a name and a value in all forms that programs and people write: secrets are removed and remembered,
+//! everything else stays, and the time grows only with the length of the text.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ fn a_value_of_a_secrets_name_goes_and_is_known(#[case] text: &str) {
     assert_eq!(secrets.hide("tried s3cr3t-value9 once"), "tried (left out) once");
 }
 
-/// A line that was cut, JSON in a string in a string, a list.
+/// A line that was cut, JSON in a string in a string, and a list.
 #[rstest]
 #[case(r#"{"m":"{\"o\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"data\\\":{\\\"config\\\":\\\"czNjcjN0LXZhbHVlOQ==\\\"}}\"}"}"#)]
 #[case(r#"cut {"kind":"Secret","data":{"config":"czNjcjN0LXZhbHVlOQ"#)]
@@ -100,7 +100,7 @@ fn what_is_no_secret_stays(#[case] text: &str) {
     assert_eq!(hide_shapes(text), text);
 }
 
-/// Fields of a line, lines of a list; words and numbers of it stand in every log.
+/// Fields of a line and lines of a list: their words and numbers occur in every log.
 #[test]
 fn what_looks_made_up_in_a_secrets_value_goes_and_its_words_stay() {
     let secrets = Secrets::default();
@@ -112,7 +112,8 @@ fn what_looks_made_up_in_a_secrets_value_goes_and_its_words_stay() {
     assert_eq!(secrets.hide(text), text);
 }
 
-/// As `kubectl get secret -o json` prints it, in the log of a Job: its keys name no secret. The object beside it is none.
+/// Output of `kubectl get secret -o json` in the log of a Job: the keys do not look secret. The object next to it is
+/// no Secret.
 #[rstest]
 #[case::one("")]
 #[case::with_times("2026-11-30T10:00:00.123456789Z ")]
@@ -134,7 +135,7 @@ fn a_secret_as_json_of_several_lines_goes_and_is_known(#[case] before: &str) {
     assert_eq!(secrets.hide("tried s3cr3t-value9 once"), "tried (left out) once");
 }
 
-/// What a program prints of its configuration, in the files of a node: the value is no other text's.
+/// Settings that a program prints, in a file of a node: the value occurs in no other text.
 #[rstest]
 #[case::one("")]
 #[case::with_times("2026-11-30T10:00:00.123456789Z ")]
@@ -164,7 +165,7 @@ fn a_file_in_a_secret_that_a_log_quotes_is_known() {
     assert_eq!(secrets.hide("tried Tr0ub4dor9x"), "tried (left out)");
 }
 
-/// What follows a name in an argument belongs to it, blanks included.
+/// The value of a name in an argument includes blanks.
 #[test]
 fn a_value_with_blanks_in_a_pair_of_an_argument_goes() {
     let mut object = json!({"args": ["--from-literal=password=s3cr3t-value9 with blanks",
@@ -174,8 +175,7 @@ fn a_value_with_blanks_in_a_pair_of_an_argument_goes() {
     assert!(!text.contains(VALUE) && !text.contains("blanks") && text.contains("--a=b=c"), "{text}");
 }
 
-/// Beginnings of each shape, without end. A machine that is busy makes one try slow, an algorithm that is too slow
-/// makes all.
+/// Endless beginnings of each shape. A busy machine makes one try slow; a slow algorithm makes all tries slow.
 #[rstest]
 fn beginnings_of_shapes_take_time_by_their_length(
     #[values(
@@ -252,8 +252,8 @@ fn beginnings_of_shapes_take_time_by_their_length(
         (0..times).for_each(|_| drop(hide_shapes(&text)));
         began.elapsed()
     };
-    // As much text in one and in sixteen, which takes a sixteenth where each beginning costs what follows it. Both
-    // last as long, so that a machine that is busy slows both.
+    // The same amount of text in one piece and in sixteen pieces. If the time of each beginning grows with the text
+    // behind it, sixteen pieces take a sixteenth. A busy machine slows both alike.
     let is_slow = |(many, one): &(Duration, Duration)| *one > *many * 5 + Duration::from_millis(50);
     let slow: Vec<_> = (0..3).map(|_| (time(10_000, 16), time(160_000, 1))).take_while(is_slow).collect();
     assert!(slow.len() < 3, "for sixteen and for one: {slow:?}");

@@ -1,18 +1,10 @@
-//! Table tests of the wait rules on StatefulSets, above all of the ways in which a status lies; and
-//! of the declaration that a node is gone, against a server that is busy with the same node.
-
-use std::time::Duration;
+//! Table tests of the wait rules on StatefulSets, above all of the ways in which a status lies.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use rstest::rstest;
-use seatrial::cluster::out_of_service;
-use seatrial::deadline::Deadline;
-use seatrial::kubernetes::taint;
 use seatrial::wait::{Around, Check, Verdict, stateful_sets};
 use serde_json::{Value, json};
-
-use crate::fake_api::{FakeApi, Trouble};
 
 /// Three pods of revision `web-b`, all ready: nothing is missing.
 fn whole() -> (Value, Vec<Value>) {
@@ -284,32 +276,4 @@ fn a_generation_is_observed_or_a_later_one() {
     assert_eq!(ask("web", 3), Verdict::Met);
     assert!(matches!(ask("web", 4), Verdict::NotYet(_)));
     assert!(matches!(ask("other", 3), Verdict::NotYet(why) if why.contains("no such")));
-}
-
-#[tokio::test]
-async fn a_node_is_declared_gone_and_taken_back_beside_its_other_taints() {
-    let fake = FakeApi::start().await;
-    let other = json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"});
-    for name in ["w1", "w2"] {
-        fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [other]}}));
-    }
-    // Somebody else's declaration is not ours to take back.
-    let theirs = json!([{"key": taint::OUT_OF_SERVICE, "value": "power-cut", "effect": "NoExecute"}]);
-    fake.put(
-        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w3"}, "spec": {"taints": theirs}}),
-    );
-    let (client, deadline) = (fake.client().await, Deadline::after(Duration::from_secs(20)));
-    let taints = |name: &str| fake.get("Node", "", name).unwrap()["spec"]["taints"].clone();
-    out_of_service::declare(&client, "w1", deadline).await.unwrap();
-    out_of_service::declare(&client, "w1", deadline).await.unwrap();
-    let declared = json!({"effect": "NoExecute", "key": taint::OUT_OF_SERVICE, "value": "nodeshutdown"});
-    assert_eq!(taints("w1"), json!([other, declared]));
-    assert_eq!(taints("w2"), json!([other]));
-    // A server that is away for a moment does not leave the taint behind.
-    fake.trouble("GET", "/nodes", false, 2, Trouble::Code(503));
-    fake.trouble("PATCH", "/nodes/w1", false, 1, Trouble::Code(409));
-    assert_eq!(out_of_service::withdraw(&client, deadline).await.unwrap(), ["w1"]);
-    assert_eq!(taints("w1"), json!([other]));
-    assert_eq!(taints("w3"), theirs);
-    assert_eq!(out_of_service::withdraw(&client, deadline).await.unwrap(), [""; 0]);
 }

@@ -58,6 +58,22 @@ async fn a_change_ends_the_wait() {
     assert_eq!(waited.unwrap().objects.len(), 1);
 }
 
+/// An object that is not of its type hides no other object: the list has no result, and the error is reported.
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_trouble_and_not_missing() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    fake.put(map("m", "green"));
+    let mut strange = map("strange", "green");
+    strange["data"] = json!("no map");
+    fake.put(strange);
+    let error = wait::until(maps(&client), impatient(), green(), within(3)).await.unwrap_err();
+    let WaitError::Timeout { last, api_error, .. } = &error else { panic!("{error}") };
+    assert!(last.contains("the API gave no list"), "{last}");
+    let said = api_error.as_deref().unwrap_or_default();
+    assert!(said.contains("the API sent an unknown object"), "{said}");
+}
+
 #[tokio::test]
 async fn what_can_never_be_met_ends_the_wait_at_once() {
     let fake = FakeApi::start().await;

@@ -1,5 +1,5 @@
-//! What waits ask the API for besides their objects: warnings that are quoted, nodes and leases that may not be read, and
-//! the one object that a check is about.
+//! What a wait reads besides its objects: the warnings that it quotes, nodes and leases that it may be forbidden to
+//! read, and the identity of the single object that a check follows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn within(seconds: u64) -> Deadline {
     Deadline::after(Duration::from_secs(seconds))
 }
 
-/// The controller of a pod set says in an event why there is no pod; no pod is there to lead to it.
+/// If all pods are refused, there is no pod to look at: only an event of the controller says why.
 #[tokio::test]
 async fn a_wait_for_pods_that_are_all_refused_says_why() {
     let fake = FakeApi::start().await;
@@ -41,7 +41,7 @@ async fn a_wait_for_pods_that_are_all_refused_says_why() {
     assert!(error.contains("exceeded quota: few"), "{error}");
 }
 
-/// What failed before the wait began may be mended. A try that fails while it waits ends it.
+/// A failure from before the wait may be fixed by now. A failure during the wait ends the wait.
 #[tokio::test]
 async fn a_wait_ends_on_a_pull_that_fails_while_it_waits() {
     let fake = FakeApi::start().await;
@@ -77,7 +77,7 @@ async fn a_wait_ends_on_a_pull_that_fails_while_it_waits() {
     assert!(matches!(ended, Err(WaitError::Never { .. })), "{ended:?}");
 }
 
-/// A kubelet sends few events about one pod; each try shows in the status.
+/// A kubelet sends few events about one pod, but each try changes the status.
 #[tokio::test]
 async fn a_wait_ends_on_a_try_that_fails_while_it_waits_also_without_an_event() {
     let fake = FakeApi::start().await;
@@ -112,7 +112,7 @@ async fn a_wait_ends_on_a_try_that_fails_while_it_waits_also_without_an_event() 
     assert!(matches!(ended, Err(WaitError::Never { .. })), "{ended:?}");
 }
 
-/// Events about objects of the whole cluster are in namespace `default` (client-go: `makeEvent`).
+/// Events about cluster-scoped objects are in namespace `default` (client-go: `makeEvent`).
 #[tokio::test]
 async fn a_wait_for_a_volume_quotes_the_warnings_about_it() {
     let fake = FakeApi::start().await;
@@ -147,8 +147,8 @@ async fn a_wait_for_a_node_quotes_what_its_kubelet_says() {
     assert!(error.contains("ImageGCFailed of Node w1: the disk is full"), "{error}");
 }
 
-/// An API server with one ConfigMap that stays as it is, and 1500 events in the order of their names, of which the last
-/// one is the newest. It gives at most `limit` of them at once, and knows the selectors of events.
+/// A fake API server with one ConfigMap that never changes and 1500 events, of which the last by name is the newest.
+/// It returns at most `limit` events at once, and knows the field selectors of events.
 async fn many_events() -> Client {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -192,7 +192,7 @@ async fn many_events() -> Client {
     Client { stream: unary.clone(), unary, server: String::new() }
 }
 
-/// Lists are in the order of names, not of time (etcd): the first page has not the newest events.
+/// Lists are sorted by name, not by time (etcd): the newest events are not on the first page.
 #[tokio::test]
 async fn the_newest_warning_is_quoted_however_many_events_there_are() {
     let client = many_events().await;
@@ -203,8 +203,8 @@ async fn the_newest_warning_is_quoted_however_many_events_there_are() {
     assert!(error.contains("FailedMount of ConfigMap m: no such disk"), "{error}");
 }
 
-/// The rights of a user may not reach beyond the namespace: then nodes and leases are not known, the pods decide, and a
-/// wait that runs out says so.
+/// A user's rights may end at the namespace. Then nodes and leases are unknown, the pods decide, and a timeout
+/// mentions it.
 #[rstest]
 #[case::leases(&["/leases"], &["leases of nodes are not known: "])]
 #[case::both(&["/leases", "/nodes"], &["leases of nodes are not known: ", "nodes are not known: "])]
@@ -227,7 +227,7 @@ async fn a_wait_goes_on_without_what_may_not_be_read(#[case] forbidden: &[&str],
     assert!(told.iter().all(|part| error.contains(part)), "{error}");
 }
 
-/// What is known of nodes decides where their leases may not be read.
+/// If leases cannot be read, the node's own condition decides.
 #[tokio::test]
 async fn a_node_that_is_not_ready_counts_though_leases_may_not_be_read() {
     let fake = FakeApi::start().await;
@@ -245,7 +245,7 @@ async fn a_node_that_is_not_ready_counts_though_leases_may_not_be_read() {
     assert!(error.to_string().contains("ready by its last report, but node"), "{error}");
 }
 
-/// Waits until the watch of this kind is open, then puts another object in the place of the one that was seen first.
+/// Waits until the watch of this kind is open, then replaces the object by another one of the same name.
 async fn made_again(fake: &FakeApi, kind: &str, path: &str, new: Value) {
     let limit = within(15);
     let watched = || fake.requests().iter().any(|r| r.contains(path) && r.contains("watch=true"));
@@ -256,8 +256,8 @@ async fn made_again(fake: &FakeApi, kind: &str, path: &str, new: Value) {
     fake.put(new);
 }
 
-/// A wait follows the object that it saw first: one that was made again under the name is another one, whose numbers say
-/// nothing of the first.
+/// A wait follows the object that it saw first. An object that was created again under the name is another object: its
+/// numbers say nothing about the first one.
 #[tokio::test]
 async fn a_deployment_made_again_under_its_name_is_not_the_one_that_was_scaled() {
     let fake = FakeApi::start().await;

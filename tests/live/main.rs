@@ -1,5 +1,7 @@
 //! Live tests: they need a container engine and make a cluster. A missing engine is a failure.
 
+#![cfg(feature = "cli")]
+
 mod cluster_to_break;
 mod faults;
 mod ha;

@@ -1,4 +1,4 @@
-//! No circle of imports among the files of the library, nor among those of the command line.
+//! Checks that no files of the library or of the command line import each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 
 use super::{files, root};
 
-/// A file by its path of modules: `["seatrial", "judge", "object"]`, or `["bin", "show"]`.
+/// A file, by the path of its module: `["seatrial", "judge", "object"]`, or `["bin", "show"]`.
 type Module = Vec<String>;
 
 #[test]
@@ -28,7 +28,7 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(circles.is_empty(), "part of a circle:\n{}", circles.join("\n"));
 }
 
-/// Whether one file imports another one, over as many others as may be.
+/// Whether one file imports another one, directly or through others.
 fn leads(imports: &BTreeMap<&Module, BTreeSet<Module>>, from: &Module, to: &Module) -> bool {
     let (mut seen, mut next) = (BTreeSet::from([from]), VecDeque::from([from]));
     while let Some(module) = next.pop_front() {
@@ -52,7 +52,7 @@ fn module(file: &std::path::Path) -> Module {
     parts
 }
 
-/// The files that a file imports from, but for those above and below it: a module and its parts are one thing.
+/// Returns the files that a file imports from, except its parent modules and its submodules: they belong together.
 fn imported(module: &Module, file: &syn::File, modules: &BTreeMap<Module, syn::File>) -> BTreeSet<Module> {
     let mut paths = Paths::default();
     paths.visit_file(file);
@@ -77,7 +77,7 @@ fn imported(module: &Module, file: &syn::File, modules: &BTreeMap<Module, syn::F
     all.filter(|to| !to.is_empty() && !to.starts_with(module) && !module.starts_with(to)).collect()
 }
 
-/// The paths in the code of a file, its tests left out.
+/// The paths in the code of a file, without its tests.
 #[derive(Default)]
 struct Paths {
     found: Vec<Vec<String>>,

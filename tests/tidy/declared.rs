@@ -9,10 +9,10 @@ use syn::visit::{self, Visit};
 pub struct Declared {
     /// The part that it belongs to, such as `stateless`.
     pub part: String,
-    /// The constant, of the fact itself or of the group that it is in.
+    /// The constant: the fact itself, or the group that contains it.
     pub constant: String,
     pub name: String,
-    /// Claim and name in a log of schema 1.
+    /// The claims with the names that the fact had in logs of schema 1.
     pub former: Vec<(String, String)>,
 }
 
@@ -67,7 +67,7 @@ impl Visit<'_> for Found {
     }
 }
 
-/// The texts in an expression.
+/// The string literals in an expression.
 #[derive(Default)]
 struct Texts(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Every fact has a name of its own, and is both observed by a story and read by a judge.
+//! Checks that every fact has a unique name, is observed by a story and is read by a judge.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,7 +50,7 @@ fn used(of: impl Fn(&&str) -> bool) -> BTreeSet<(String, String)> {
         }
         let mut paths = Paths::default();
         paths.visit_file(&syn::parse_file(&fs::read_to_string(&file).unwrap()).unwrap());
-        // A judge's own part is the folder, or the file, that it is in; a story imports the module of one.
+        // A judge uses the facts of its own folder or file; a story imports the facts of a module.
         let own = shown.strip_prefix("src/judge/").map(|rest| rest.split(['/', '.']).next().unwrap_or(rest));
         let part = own.map(str::to_owned).or(paths.part).unwrap_or_default();
         used.extend(paths.of_module.into_iter().map(|constant| (part.clone(), constant)));
@@ -61,7 +61,7 @@ fn used(of: impl Fn(&&str) -> bool) -> BTreeSet<(String, String)> {
 
 #[derive(Default)]
 struct Paths {
-    /// The module of `judge` whose facts are imported as a module.
+    /// The submodule of `judge` whose facts are imported as a module.
     part: Option<String>,
     /// Constants of that module.
     of_module: BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! Files and functions that fit a reader's head.
+//! Limits the length of files and functions.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 
 use super::{files, numbered, root};
 
-/// Maximum of lines of a function, from `fn` to its closing brace.
+/// Maximum number of lines of a function, from `fn` to its closing brace.
 const LONGEST: usize = 60;
 
 #[test]

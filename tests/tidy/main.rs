@@ -1,4 +1,6 @@
-//! The shape of the tree, as tests: layers, file lengths, listed suites, and a map that is true.
+//! Checks of the shape of the tree: layers, file lengths, listed suites, and a map that matches the tree.
+
+#![cfg(feature = "cli")]
 
 mod circles;
 mod declared;
@@ -77,7 +79,7 @@ fn every_module_is_in_the_layer_table() {
 fn only_one_file_writes_to_terminals_and_what_it_writes_is_sanitised() {
     let ways =
         ["println!", "print!(", "eprint", "stdout().lock", "stderr().lock", "io::stdout()", "io::stderr()"];
-    // Only asks what a stream is.
+    // These only examine a stream.
     let asks = |line: &str| line.contains("is_terminal") || line.contains("tcgetwinsize");
     let mut found = BTreeSet::new();
     for file in files("src", "rs") {
@@ -113,7 +115,7 @@ fn every_suite_file_is_listed_and_every_claim_has_a_judge() {
     for stem in &stems {
         assert!(list.contains(&format!("&{stem}::SUITE")), "src/suite/{stem}.rs is not in SUITES");
     }
-    // A part that is told in two suites has the second one in its folder.
+    // The second suite of a part is in that part's folder.
     let below = |line: &&str| line.trim_end().ends_with("::SUITE,") && line.matches("::").count() > 1;
     let second = list.lines().filter(below).count();
     assert_eq!(stems.len() + second, SUITES.len(), "files of src/suite and the list SUITES");
@@ -186,7 +188,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Files below a folder of the tree, with this extension where one is given.
+/// Returns the files below a folder of the tree that have this extension; any file if it is empty.
 fn files(dir: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(dir)];
@@ -232,7 +234,7 @@ fn imports(line: &str) -> Vec<String> {
     names.filter(|n| !n.is_empty() && n.chars().next().is_some_and(char::is_lowercase)).collect()
 }
 
-/// A text does not say what kind of error it is: errors are types.
+/// A text does not say what kind of error it is, so errors are types.
 #[test]
 fn no_error_is_a_string() {
     let mut found = Vec::new();

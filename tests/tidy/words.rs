@@ -1,12 +1,12 @@
-//! Words that nobody has to decode: comments and pages do without the ones of this list.
+//! Checks that comments and pages avoid words that a reader has to decode.
 
 use super::{files, numbered, root};
 
-/// Words of another century, or that hide who does what.
+/// Archaic words, and words that hide who does what.
 const BANNED: [&str; 8] =
     ["anew", "whoever", "so that", "there is none", "come by", "for sure", "beside", "whosever"];
 
-/// Pages that tests write: their words come from records and from code.
+/// Pages that tests write from records and code.
 const GENERATED: [&str; 2] = ["lies.md", "sensitivity.md"];
 
 #[test]
@@ -34,7 +34,7 @@ fn pages() -> impl Iterator<Item = std::path::PathBuf> {
         .map(|name| root().join(name))
 }
 
-/// Whether a text has a word, and not as a part of a name: `ANEW`, `api-anew`.
+/// Whether a text contains a word, but not as part of a name such as `ANEW` or `api-anew`.
 fn has(text: &str, word: &str) -> bool {
     let of_name = |c: char| c.is_alphanumeric() || "_-`[]".contains(c);
     text.match_indices(word).any(|(at, _)| {

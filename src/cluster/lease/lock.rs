@@ -207,9 +207,8 @@ impl LockFiles {
 }
 
 impl Entering {
-    /// Returns the holders that died without a release: the caller must check the cluster for damage. After this
-    /// holder has entered, later holders do not see them here; [`LockFiles::unclean`] names them until
-    /// [`Entering::cleaned`].
+    /// Returns the holders that died without a release: the caller must check the cluster for damage. Only the first
+    /// process that enters afterwards gets them. [`LockFiles::unclean`] returns them until [`Entering::cleaned`].
     pub fn unclean(&self) -> Vec<&Holder> {
         // A holder that never had the lease cannot have left anything.
         let used = |f: &&FoundHolder| f.holder.stage != Stage::Waiting;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::provision::wanted::Wanted;
 use super::provision::{Provisioned, Provisioner};
-use super::ready::{Ready, out_of_service};
+use super::ready::Ready;
 use super::state::owner::Identity;
 use super::state::upgrade;
 use super::topology::spec::ClusterSpec;
@@ -96,7 +96,7 @@ impl Clusters {
         }
     }
 
-    /// As [`Clusters::acquire`], but for an existing cluster by name, which is never created again.
+    /// As [`Clusters::acquire`], but for an existing cluster by name. No cluster is created.
     ///
     /// # Errors
     /// [`ClusterError::Unknown`] if the cluster does not exist, and those of [`Clusters::acquire`].
@@ -185,18 +185,16 @@ impl Lease {
         ready::ready(&self.cluster, &[], now, deadline).await.map(drop)
     }
 
-    /// Releases the lease. With exclusive access, heals open faults first and takes nodes that were declared out of
-    /// service back. A caller that needs the proofs of healing heals before.
+    /// Releases the lease. With exclusive access, heals open faults first. A caller that needs the proofs of healing
+    /// heals before.
     ///
     /// # Errors
-    /// [`ClusterError::Fault`] or [`ClusterError::OutOfService`] if that fails. The lock is then freed anyway, and
-    /// the next holder checks the cluster with care.
+    /// [`ClusterError::Fault`] if that fails. The lock is then freed anyway, and the next holder checks the cluster with
+    /// care.
     pub async fn release(self) -> Result<(), ClusterError> {
         if self.access == Access::Exclusive {
             let intents = self.intents()?;
             fault::heal_all(&self.cluster.engine, &intents, Deadline::after(HEAL)).await?;
-            let client = self.cluster.client().await?;
-            out_of_service::take_back(&self.cluster.name, &client, Deadline::after(HEAL)).await?;
         }
         Ok(self.held.release()?)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Provisioned, Provisioner, open};
 use crate::cluster::lease::lock::Access;
-use crate::cluster::ready::{cordon, out_of_service};
+use crate::cluster::ready::cordon;
 use crate::cluster::state::record::Record;
 use crate::cluster::{Cluster, ClusterError, Clusters, ready, role, state};
 use crate::engine::{Container, Power};
@@ -58,11 +58,6 @@ impl Provisioner<'_> {
             true => (now, RECOVER),
             false => (now - timing.renewal() - Duration::from_secs(1), CHECK),
         };
-        let client = cluster.client().await?;
-        let freed = out_of_service::take_back(&cluster.name, &client, self.deadline.at_most(limit)).await?;
-        for node in freed {
-            self.say(&format!("node {node} was declared out of service: taken back"));
-        }
         let deadline = self.deadline.at_most(limit);
         // The container runtime of a node that was just started does not answer yet.
         let loaded = retry::until(deadline, retry::every(AGAIN), || self.load(&cluster)).await;

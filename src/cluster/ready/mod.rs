@@ -5,7 +5,6 @@
 
 pub mod cordon;
 pub(crate) mod dns;
-pub mod out_of_service;
 pub(crate) mod system;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,7 +16,7 @@ const PART: u64 = 256 << 10;
 const ALL: u64 = 24 << 20;
 /// Maximum bytes that are kept of a line.
 const LINE: usize = 32 << 10;
-/// Bytes after them that are examined, too: a secret that begins in the kept part is then complete.
+/// Bytes behind the kept part that are searched for secrets, too: a secret may begin in the kept part and end here.
 const MARGIN: usize = 8 << 10;
 
 /// The folder of the logs.

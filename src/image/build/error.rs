@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Why something was not built. An unfinished result never gets its final name.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// The recipes are not compiled in.
+    #[error("this program cannot build images: it was compiled without the feature `offline` of seatrial")]
+    LeftOut,
     /// This machine cannot build images.
     #[error("images cannot be built here: {0}")]
     Machine(String),
@@ -114,6 +117,9 @@ impl Hint for BuildError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::LeftOut => Some(
+                "add \"offline\" to the features of seatrial in Cargo.toml, or use --profile current".into(),
+            ),
             Self::Machine(_) => Some(
                 "profile `offline` needs Linux with root and the packages that `scripts/tools offline` \
                  installs; if a registry can be reached, use --profile current"

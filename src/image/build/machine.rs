@@ -4,11 +4,15 @@ use std::path::Path;
 
 use super::error::BuildError;
 
-/// Checks that this is Linux and the user is root: building root file systems needs mounts and device numbers.
+/// Checks that the recipes are compiled in, that this is Linux, and that the user is root: building root file systems
+/// needs mounts and device numbers.
 ///
 /// # Errors
-/// [`BuildError::Machine`] with the reason.
+/// [`BuildError::LeftOut`], or [`BuildError::Machine`] with the reason.
 pub fn able() -> Result<(), BuildError> {
+    if !cfg!(feature = "offline") {
+        return Err(BuildError::LeftOut);
+    }
     if !cfg!(target_os = "linux") {
         return Err(BuildError::Machine(format!("this is {}, not Linux", std::env::consts::OS)));
     }

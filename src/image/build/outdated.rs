@@ -83,7 +83,7 @@ impl Builder {
         Ok(true)
     }
 
-    /// The same for a folder that the caller has locked.
+    /// As [`Self::remove`], for a folder that the caller has locked.
     ///
     /// # Errors
     /// [`BuildError::File`].

@@ -2,22 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "offline")]
 use include_dir::{Dir, DirEntry, include_dir};
 use sha2::{Digest, Sha256};
 
 use super::error::BuildError;
 
+#[cfg(feature = "offline")]
 static OFFLINE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/offline");
 
 /// Writes the recipes below `<cache>/recipes/` and returns their folder. The folder's name contains a hash of its
 /// content: another version of seatrial writes another folder, and an existing folder is complete.
 ///
 /// # Errors
-/// [`BuildError::File`].
+/// [`BuildError::File`], [`BuildError::LeftOut`].
 pub fn unpack(cache: &Path) -> Result<PathBuf, BuildError> {
-    let mut files = Vec::new();
-    collect(&OFFLINE, &mut files);
-    files.sort();
+    let files = files()?;
     let mut hash = Sha256::new();
     for (path, bytes) in &files {
         hash.update(path.to_string_lossy().as_bytes());
@@ -49,6 +49,21 @@ pub fn unpack(cache: &Path) -> Result<PathBuf, BuildError> {
     }
 }
 
+/// Returns the compiled-in files by path.
+#[cfg(feature = "offline")]
+fn files() -> Result<Vec<(&'static Path, &'static [u8])>, BuildError> {
+    let mut files = Vec::new();
+    collect(&OFFLINE, &mut files);
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(not(feature = "offline"))]
+fn files() -> Result<Vec<(&'static Path, &'static [u8])>, BuildError> {
+    Err(BuildError::LeftOut)
+}
+
+#[cfg(feature = "offline")]
 fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static Path, &'static [u8])>) {
     for entry in dir.entries() {
         match entry {
@@ -69,7 +84,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
         .map_err(BuildError::file("set the mode of", path))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "offline"))]
 mod tests {
     use super::*;
 

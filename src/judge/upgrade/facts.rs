@@ -7,8 +7,11 @@ use super::Budgets;
 use crate::event::Server;
 use crate::judge::Fact;
 use crate::judge::fact::{Raw, RawList};
+#[cfg(feature = "suites")]
 use crate::judge::ha::Refused;
+#[cfg(feature = "suites")]
 use crate::judge::mysql::facts::OnDisk;
+#[cfg(feature = "suites")]
 use crate::judge::stateful_set::facts::Content;
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
@@ -43,6 +46,7 @@ pub const SET_BEFORE: Fact<RawList> = Fact::new("set_before");
 /// The StatefulSet's claims before the upgrade.
 pub const CLAIMS_BEFORE: Fact<RawList> = Fact::new("claims_before");
 /// The file that was written into each of the StatefulSet's volumes.
+#[cfg(feature = "suites")]
 pub const WRITTEN: Fact<Vec<Content>> = Fact::new("written");
 /// The volume that names its node, when the MySQL on it answers.
 pub const VOLUME: Fact<Raw> = Fact::new("volume");
@@ -61,6 +65,7 @@ pub const WORKERS: Fact<Vec<String>> = Fact::new("workers").was(&[("D4", "nodes"
 /// The budget of the Deployment's pods.
 pub const BUDGET: Fact<KeptBudget> = Fact::new("budget");
 /// A request that must be refused before the first step, with the answer; recorded for each.
+#[cfg(feature = "suites")]
 pub const REFUSED: Fact<Refused> = Fact::new("refused");
 /// The namespace and name of the PodDisruptionBudget that forbids a drain for a while.
 pub const FORBIDDING: Fact<String> = Fact::new("forbidding");
@@ -69,12 +74,14 @@ pub const MYSQL_AFTER: Fact<Raw> = Fact::new("mysql_after");
 /// The pod of the MySQL on a plain hostPath after the upgrade.
 pub const TRAP_AFTER: Fact<Raw> = Fact::new("trap_after");
 /// The rows that were found on the disk of the node on which the MySQL on a plain hostPath had been.
+#[cfg(feature = "suites")]
 pub const TRAP_ON_DISK: Fact<OnDisk> = Fact::new("trap_on_disk");
 /// The StatefulSet's pods after the upgrade.
 pub const SET_AFTER: Fact<RawList> = Fact::new("set_after");
 /// The StatefulSet's claims after the upgrade.
 pub const CLAIMS_AFTER: Fact<RawList> = Fact::new("claims_after");
 /// The file that each of the StatefulSet's pods read after the upgrade.
+#[cfg(feature = "suites")]
 pub const FOUND: Fact<Vec<Content>> = Fact::new("found");
 /// The Deployment's pods after they were created again at the end of the upgrade.
 pub const SPREAD: Fact<RawList> = Fact::new("spread");

@@ -2,6 +2,7 @@
 
 use super::Object;
 use crate::event::{Change, Event, Record};
+use crate::judge::object::MIRROR_HASH;
 
 /// A pod, from when it was first seen to its end.
 #[derive(Clone, Debug)]
@@ -52,8 +53,6 @@ pub(in crate::judge) struct Restarts<'r> {
 
 /// Labels with the template of a controller's pod.
 const TEMPLATES: [&str; 2] = ["controller-revision-hash", "pod-template-hash"];
-/// Annotation of a mirror pod: another value means another static pod.
-pub(crate) const HASH: &str = "kubernetes.io/config.hash";
 /// Labels that identify the workloads of a cluster.
 const APPS: [&str; 3] = ["k8s-app", "app", "component"];
 
@@ -111,7 +110,7 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
                 template: TEMPLATES
                     .iter()
                     .find_map(|l| pod.label(l))
-                    .or_else(|| pod.annotation(HASH))
+                    .or_else(|| pod.annotation(MIRROR_HASH))
                     .unwrap_or_default(),
                 began: at,
                 ending: None,

@@ -42,7 +42,6 @@ pub use disturbed::{Disturbance, Disturbed, disturbances};
 pub use facts::Origin;
 #[cfg(test)]
 pub(crate) use holds::claims_below;
-pub(crate) use lives::HASH;
 use lives::lives;
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
 pub(crate) use versions::{Course, Goal, parts};

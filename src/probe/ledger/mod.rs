@@ -249,7 +249,7 @@ impl Ledger {
         });
     }
 
-    /// An error with the forward's own error since then, if there is one.
+    /// Describes an error; adds the error that the port-forward had since then, if it had one.
     fn explain(&self, error: &LedgerError, since: Instant) -> String {
         let text = chain(error);
         match self.route.error_since(since) {

@@ -85,7 +85,7 @@ impl Duty for Read {
 
 type Look = (Outcome, Server, Option<Vec<Seen>>, String);
 
-/// Performs one look. If the connection fails it is refused, without an answer indeterminate.
+/// Performs one look. The outcome is refused if no connection was made, and indeterminate if no answer came.
 async fn look(ledger: &Ledger, connection: &mut Option<Connection>) -> Look {
     let since = connection.as_ref().map_or_else(Instant::now, Connection::answered);
     let mut open = match connection.take() {

@@ -11,7 +11,7 @@ use crate::event::Change;
 pub(super) struct Known(BTreeMap<String, (String, DynamicObject)>);
 
 impl Known {
-    /// Takes an object in. Returns the kind of change; None if this version is already recorded.
+    /// Remembers an object. Returns the kind of change; None if this version is already recorded.
     pub(super) fn take(&mut self, object: &DynamicObject) -> Option<Change> {
         let (uid, version) = (uid(object).to_owned(), version(object).to_owned());
         let change = match self.0.get(&uid) {

@@ -20,8 +20,8 @@ const ROLE: &str = "node-role.kubernetes.io/";
 const NAMED: usize = 3;
 
 /// Why no node can ever take the pod: each node fails the pod's selector or affinity, has a role taint that the pod
-/// does not tolerate, or is smaller than the pod's requests. None if some node is only unsuitable for now, and if the
-/// nodes are unknown.
+/// does not tolerate, or is smaller than the pod's requests. None if a node may become suitable, or if the nodes are
+/// unknown.
 pub(super) fn nowhere(pod: &Pod, nodes: &[Node]) -> Option<String> {
     if nodes.is_empty() {
         return None;

@@ -130,6 +130,10 @@ fn kubectl(state: &mut State, words: &[String], path: &str, input: &[u8]) -> Don
     let body: Value = serde_json::from_slice(input).unwrap_or_default();
     let Some(object) = state.objects.get_mut(path) else { return missing() };
     match verb {
+        Some("replace") if state.conflicts > 0 => {
+            state.conflicts -= 1;
+            return (1, String::new(), "Error from server (Conflict): the object has been modified".into());
+        }
         Some("replace") => *object = body,
         Some("delete") if object["metadata"]["uid"] != body["preconditions"]["uid"] => {
             return (1, String::new(), "Error from server (Conflict): the UID differs".into());

@@ -20,6 +20,8 @@ pub struct State {
     pub commands: BTreeMap<String, (i64, &'static str, &'static str)>,
     /// Objects of the cluster's API by path, as `kubectl --raw` in a control plane shows them.
     pub objects: BTreeMap<String, Value>,
+    /// Replacements of objects that are refused from now on, as if somebody else had changed the object.
+    pub conflicts: usize,
     /// Images that it has, by name, with the labels of each.
     pub images: BTreeMap<String, BTreeMap<String, String>>,
     /// What a pull tells.
