@@ -5,7 +5,7 @@ use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject};
 use serde_json::Value;
 
-use super::delete::{delete_exact, gone};
+use super::exact::{delete_exact, gone};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::WaitError;

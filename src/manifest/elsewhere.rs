@@ -8,7 +8,7 @@ use kube::core::discovery::Scope;
 use serde_json::json;
 
 use super::apply::tried;
-use super::delete::{delete_exact, gone};
+use super::exact::{delete_exact, gone};
 use super::inventory::list_all;
 use super::kinds::is_own;
 use super::{FIELD_MANAGER, ManifestError, NAMESPACE_LABEL, TestNamespace, is_ours};

@@ -16,6 +16,7 @@ mod check;
 mod delete;
 mod elsewhere;
 mod error;
+mod exact;
 mod faults;
 mod folder_users;
 mod held;
@@ -30,8 +31,9 @@ mod scope;
 mod yaml;
 
 pub use apply::{Applied, apply, force_apply};
-pub use delete::{delete, delete_exact, delete_with_contents};
+pub use delete::{delete, delete_with_contents};
 pub use error::{ManifestError, OwnedField};
+pub use exact::delete_exact;
 pub use host_folder::{HostFolder, HostFolderError, Leftover};
 pub use images::ImageElsewhere;
 pub use inventory::Inventory;

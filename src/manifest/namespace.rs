@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::apply::{discover, of_namespaces, tried};
 use super::bound::{ClaimStays, delete_claim_of};
-use super::delete::{delete_exact, exactly, gone};
+use super::exact::{delete_exact, exactly, gone};
 use super::{ManifestError, NAMESPACE_LABEL, is_ours};
 use crate::chain::chain;
 use crate::client::{ApiError, Client};

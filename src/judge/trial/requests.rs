@@ -83,12 +83,8 @@ fn check_all(
     let lost =
         matches!(from, "node-loss" | "return").then(|| evidence.fact(&facts::LOST_NODE).ok()).flatten();
     let asks = |probe: &&ServiceProbe| !probe.on_worker || Some(&probe.node) != lost.as_ref();
-    let is_asked = |name: &&String| probes.iter().any(|probe| probe.declared.as_ref() == Some(*name));
-    for name in expected.budgets.keys().filter(|name| *name != "*" && !is_asked(name)) {
-        finding.unsure(format!("the budget of {name}: no probe has that name"));
-    }
-    for probe in probes.iter().filter(|probe| !probe.steady && probe.declared.is_some()) {
-        finding.unsure(format!("{}: no steady answer before the first disturbance", probe.probe));
+    if evidence.subject().is_none() {
+        check_declared(finding, &expected, &probes);
     }
     for probe in probes.iter().filter(|probe| probe.steady).filter(asks) {
         finding.part(|finding| {
@@ -110,10 +106,7 @@ fn check_all(
             let gaps = window.gaps(&["Pod", "Service"]);
             window.check_clocks(finding);
             let service = Service {
-                title: match probe.on_worker {
-                    true => format!("Service {} from {}", probe.service, probe.node),
-                    false => format!("Service {}", probe.service),
-                },
+                title: title(probe),
                 window,
                 samples: window.samples(&probe.probe),
                 endings: window.endings(|change, pod| {
@@ -138,6 +131,24 @@ fn check_all(
         });
     }
     Ok(())
+}
+
+/// Checks that every probe and every budget of the trial file can decide something.
+fn check_declared(finding: &mut Finding, expected: &Expected, probes: &[ServiceProbe]) {
+    let is_asked = |name: &&String| probes.iter().any(|probe| probe.declared.as_ref() == Some(*name));
+    for name in expected.budgets.keys().filter(|name| *name != "*" && !is_asked(name)) {
+        finding.unsure(format!("the budget of {name}: no probe has that name"));
+    }
+    for probe in probes.iter().filter(|probe| !probe.steady && probe.declared.is_some()) {
+        finding.unsure(format!("{}: no steady answer before the first disturbance", probe.probe));
+    }
+}
+
+fn title(probe: &ServiceProbe) -> String {
+    match probe.on_worker {
+        true => format!("Service {} from {}", probe.service, probe.node),
+        false => format!("Service {}", probe.service),
+    }
 }
 
 /// Returns the budget of a probe in the trial file.
