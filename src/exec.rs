@@ -20,6 +20,9 @@ pub use attended::{Signal, Stream};
 /// Time for the end of both streams after the end of the program: a process that it left in the background may hold them.
 const STREAMS: Duration = Duration::from_secs(1);
 
+/// Most bytes of a stream that are kept: beyond that, the beginning is dropped. A program may print without end.
+const MOST: usize = 64 * 1024 * 1024;
+
 /// A program with its arguments, ready to run. The child gets its own process group: a Ctrl-C at the terminal reaches
 /// only seatrial, which ends its children itself.
 #[derive(Clone)]
@@ -293,6 +296,11 @@ fn take(
     if !new.is_empty() {
         line(new.trim_end_matches(['\n', '\r']));
         text.push_str(&new);
+        if text.len() > MOST {
+            let from = text.len() - MOST / 2;
+            let from = (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+            text.drain(..from);
+        }
     }
     matches!(read, Ok(n) if n > 0)
 }

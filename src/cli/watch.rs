@@ -75,8 +75,11 @@ pub async fn watch(
             Some(signal) = receiver.recv() => return Err(WatchError::Interrupted { signal }.into()),
         };
         let ended = on(settings, &watch, &place, &mut receiver).await;
-        if let Place::Ours(lease) = place {
-            lease.release().await?;
+        if let Place::Ours(lease) = place
+            && let Err(error) = lease.release().await
+        {
+            // The report and the command's exit code must not be lost.
+            show::explain(&error.into());
         }
         ended
     };

@@ -56,7 +56,10 @@ impl Exec {
                 status = child.wait() => break status.map_err(start)?,
                 Some(signal) = signals.recv() => {
                     // A group that has already ended is not an error.
-                    let _ = pid.map(|pid| rustix::process::kill_process_group(pid, signal));
+                    let send = |signal| pid.map(|pid| rustix::process::kill_process_group(pid, signal));
+                    let _ = send(signal);
+                    // A program that asked at the terminal is stopped, and a stopped program takes no signal.
+                    let _ = send(Signal::CONT);
                 }
                 () = out.more(), if out.open => out.lines().iter().for_each(|l| line(Stream::Out, l)),
                 () = err.more(), if err.open => err.lines().iter().for_each(|l| line(Stream::Err, l)),
@@ -124,6 +127,27 @@ mod tests {
             seen.iter().filter(|(stream, _)| *stream == wanted).map(|(_, line)| line.as_str()).collect()
         };
         assert_eq!((of(Stream::Out), of(Stream::Err)), (vec!["a", "c"], vec!["b"]));
+    }
+
+    #[tokio::test]
+    async fn a_signal_ends_a_stopped_program() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let (sender, mut signals) = unbounded_channel();
+        let exec = Exec::new("sh").args(["-c", "echo $$; kill -STOP $$; sleep 30"]);
+        let said = |_: Stream, pid: &str| {
+            let (sender, stat) = (sender.clone(), format!("/proc/{pid}/stat"));
+            tokio::spawn(async move {
+                let limit = Deadline::after(Duration::from_secs(10));
+                while !std::fs::read_to_string(&stat).unwrap_or_default().contains(") T ") && !limit.is_over()
+                {
+                    limit.pause(Duration::from_millis(20)).await;
+                }
+                let _ = sender.send(Signal::INT);
+            });
+        };
+        let ended = exec.attend(&mut signals, said);
+        let status = Deadline::after(Duration::from_secs(20)).bound(ended).await.unwrap().unwrap();
+        assert_eq!(status.signal(), Some(2));
     }
 
     #[tokio::test]

@@ -106,7 +106,8 @@ async fn one(
             return Err(ManifestError::Holds { place: Box::new(object.place.clone()), held });
         }
         if contents == Contents::Delete && object.is("", "PersistentVolume") {
-            let claim = delete_claim_of(holder.client, &found.data, deadline).await;
+            let own = namespaces_of(holder.manifest);
+            let claim = delete_claim_of(holder.client, &found.data, &own, deadline).await;
             claim.map_err(|why| stays(object, deadline, why))?;
         }
         let asked = delete_exact(api, &name, &uid, DeleteParams::background(), deadline).await;
@@ -141,11 +142,23 @@ async fn delete_claims_of(holder: &Holder<'_>) -> Result<(), ManifestError> {
     Ok(())
 }
 
+/// Returns the namespaces that hold nothing but a test with kept names: those of the manifest, and the test's own, whose
+/// objects have no label.
+fn namespaces_of(manifest: &Manifest) -> Vec<&str> {
+    let label = |object: &Object| object.body["metadata"]["labels"][NAMESPACE_LABEL].is_string();
+    let own = manifest.objects().iter().filter(|object| !label(object)).filter_map(Object::namespace);
+    let created = manifest.objects().iter().filter(|o| o.is("", "Namespace")).map(Object::name);
+    own.chain(created).collect()
+}
+
 /// Returns the error of an object whose claim stays.
 fn stays(object: &Object, deadline: Deadline, why: ClaimStays) -> ManifestError {
     match why {
         ClaimStays::Api(source) => failed(object, "delete its claim", deadline, source),
         ClaimStays::Wait(source) => left(object, source),
+        ClaimStays::Theirs(claim) => {
+            ManifestError::Holds { place: Box::new(object.place.clone()), held: vec![claim] }
+        }
     }
 }
 

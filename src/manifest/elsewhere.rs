@@ -84,7 +84,8 @@ impl TestNamespace {
             let namespace = meta.namespace.filter(|_| scope == Scope::Namespaced);
             (resource, namespace, meta.name.unwrap_or_default(), meta.uid.unwrap_or_default())
         });
-        let error = error.map(|source| failed(&self.name, "list the objects of", deadline, source));
+        let error = error.into_iter().next();
+        let error = error.map(|(_, source)| failed(&self.name, "list the objects of", deadline, source));
         Ok((found.collect(), error))
     }
 

@@ -117,6 +117,11 @@ pub(super) fn is_claim_of_set(claim: &PartialObjectMeta<PersistentVolumeClaim>, 
     is_claim_of(&claim.name_any(), &set.body, set.name()) && !is_somebodys(CLAIM, &claim.metadata)
 }
 
+/// Whether somebody else created a claim.
+pub(super) fn is_claim_of_somebody(meta: &ObjectMeta) -> bool {
+    is_somebodys(CLAIM, meta)
+}
+
 /// Whether a StatefulSet of a manifest would take over a claim of this name.
 pub(super) fn takes_over(set: &Object, claim: &str) -> bool {
     set.is("apps", "StatefulSet") && is_claim_of(claim, &set.body, set.name())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::core::discovery::Scope;
@@ -35,7 +36,7 @@ pub(super) async fn list_all(
     client: &Client,
     params: &ListParams,
     deadline: Deadline,
-) -> Result<(Vec<Listed>, Option<ApiError>), ManifestError> {
+) -> Result<(Vec<Listed>, Vec<(ApiResource, ApiError)>), ManifestError> {
     let discovery = discover(client, deadline).await?;
     let can = |(resource, can): &(ApiResource, ApiCapabilities)| {
         let is_stored = can.supports_operation(verbs::LIST) && can.supports_operation(verbs::DELETE);
@@ -51,7 +52,7 @@ pub(super) async fn list_all(
         }
     });
     let listed: Vec<_> = stream::iter(listed.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
-    let (mut all, mut failed) = (Vec::new(), None);
+    let (mut all, mut failed) = (Vec::new(), Vec::new());
     for (resource, scope, found) in listed {
         match found {
             Ok(found) => {
@@ -61,40 +62,78 @@ pub(super) async fn list_all(
             }
             // The feature of this kind is off, or the kind was removed meanwhile.
             Err(error) if matches!(error.code(), Some(404 | 405)) => {}
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => failed.push((resource, error)),
         }
     }
     Ok((all, failed))
 }
 
-/// The objects of a cluster outside some namespaces, by UID.
+/// The objects of a cluster outside some namespaces.
 #[derive(Clone, Debug, Default)]
-pub struct Inventory(BTreeMap<String, String>);
+pub struct Inventory {
+    /// By UID, the kind with its group, and a title.
+    objects: BTreeMap<String, (String, String)>,
+    /// Kinds that could not be listed.
+    unread: BTreeSet<String>,
+}
 
 impl Inventory {
     /// Lists every object that Kubernetes' own components did not create, cluster-scoped or in a namespace other than `but`.
+    /// A volume of a claim in these namespaces goes with the claim, and does not count.
     ///
     /// # Errors
-    /// [`ManifestError::Discovery`]. A kind that cannot be listed is left out.
+    /// [`ManifestError::Discovery`]. A kind that cannot be listed is remembered: nothing is known about it.
     pub async fn of(client: &Client, but: &[String], deadline: Deadline) -> Result<Self, ManifestError> {
-        let (all, _) = list_all(client, &ListParams::default(), deadline).await?;
+        let (all, failed) = list_all(client, &ListParams::default(), deadline).await?;
+        let unread = failed.iter().map(|(resource, _)| kind_of(resource)).collect();
+        let of_claims = volumes_of(client, but, deadline).await;
         let counts = |(_, _, meta): &Listed| {
             let namespace = meta.namespace.as_deref().unwrap_or_default();
             let is_left_out = but.iter().any(|other| other == namespace);
-            !is_left_out && !is_made(meta) && meta.deletion_timestamp.is_none()
+            let is_of_claim = meta.uid.as_ref().is_some_and(|uid| of_claims.contains(uid));
+            !is_left_out && !is_made(meta) && !is_of_claim
         };
-        let title = |(resource, _, meta): Listed| {
+        let titled = |(resource, _, meta): Listed| {
             let name = [meta.namespace, meta.name].into_iter().flatten().collect::<Vec<_>>().join("/");
-            (meta.uid.unwrap_or_default(), sanitise::line(&format!("{} {name}", resource.kind)))
+            let title = sanitise::line(&format!("{} {name}", resource.kind));
+            (meta.uid.unwrap_or_default(), (kind_of(&resource), title))
         };
-        Ok(Self(all.into_iter().filter(counts).map(title).collect()))
+        Ok(Self { objects: all.into_iter().filter(counts).map(titled).collect(), unread })
     }
 
-    /// Returns the kind, namespace and name of each object that was not there before, each once.
-    pub fn since(&self, before: &Self) -> Vec<String> {
-        let new = self.0.iter().filter(|(uid, _)| !before.0.contains_key(*uid));
-        new.map(|(_, title)| title.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    /// Returns the kinds that could not be listed now or before.
+    pub fn unread_since(&self, before: &Self) -> Vec<String> {
+        self.unread.union(&before.unread).cloned().collect()
     }
+
+    /// Returns the kind, namespace and name of each object that was not there before, each once. Nothing is known about
+    /// kinds that could not be listed before.
+    pub fn since(&self, before: &Self) -> Vec<String> {
+        let is_new = |(uid, (kind, _)): &(&String, &(String, String))| {
+            !before.objects.contains_key(*uid) && !before.unread.contains(kind)
+        };
+        let new = self.objects.iter().filter(is_new).map(|(_, (_, title))| title.clone());
+        new.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+fn kind_of(resource: &ApiResource) -> String {
+    match resource.group.as_str() {
+        "" => resource.kind.clone(),
+        group => format!("{}.{group}", resource.kind),
+    }
+}
+
+/// Returns the UIDs of the volumes that claims of these namespaces are bound to; none if they cannot be listed.
+async fn volumes_of(client: &Client, namespaces: &[String], deadline: Deadline) -> BTreeSet<String> {
+    let api = Api::<PersistentVolume>::all(client.unary.clone());
+    let all = ListParams::default();
+    let Ok(found) = tried(deadline.at_most(ONE), || api.list(&all)).await else { return BTreeSet::new() };
+    let is_of = |volume: &PersistentVolume| {
+        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|of| namespaces.contains(of))
+    };
+    found.items.into_iter().filter(is_of).filter_map(|volume| volume.metadata.uid).collect()
 }
 
 /// Whether Kubernetes' own components created an object, or made it for another object. The bootstrap of the API server has

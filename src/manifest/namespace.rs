@@ -269,7 +269,11 @@ impl TestNamespace {
             }
             // A claim in another namespace may hold the volume.
             if wait {
-                match delete_claim_of(client, &object.data, deadline).await {
+                match delete_claim_of(client, &object.data, &[&self.name], deadline).await {
+                    Err(ClaimStays::Theirs(claim)) => {
+                        foreign.push(format!("{name} (bound to {claim})"));
+                        continue;
+                    }
                     Err(ClaimStays::Api(source)) => return Err(failed(source)),
                     Err(ClaimStays::Wait(source)) => return Err(self.stuck(doing, source)),
                     Ok(()) => {}

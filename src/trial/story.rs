@@ -76,7 +76,8 @@ pub(super) async fn framed(
         body(&ground).await?;
         probes.stop().await;
     }
-    let cleaned = ground.step("delete everything", 2 * CALL + START, clean::delete(&ground)).await;
+    let budget = START + CALL * (4 + u32::try_from(ground.workloads.len()).unwrap_or(u32::MAX / 1000));
+    let cleaned = ground.step("delete everything", budget, clean::delete(&ground)).await;
     let proved = ground.prove(&CLEAN).await;
     cleaned.and(proved)
 }

@@ -22,6 +22,9 @@ pub fn no_container_fails(scope: &Scope<'_, '_>, finding: &mut Finding) -> Resul
     let mut found = false;
     for (at, _, pod) in scope.changes("Pod") {
         for (container, ended) in ends(&pod) {
+            if is_sidecar(&pod, container) && has_ended(&pod) {
+                continue;
+            }
             let when = ended["finishedAt"].as_str().unwrap_or_default();
             let key = (pod.uid().to_owned(), container.to_owned(), format!("{when} {}", ended["exitCode"]));
             if !known.insert(key) || at < scope.from {
@@ -45,6 +48,19 @@ fn ends<'r>(pod: &Object<'r>) -> Vec<(&'r str, &'r Value)> {
     }
     all.retain(|(_, ended)| ended["exitCode"].as_i64() != Some(0) || ended["reason"] == OOM_KILLED);
     all
+}
+
+/// Whether a container is a sidecar: an init container that is restarted always. After the other containers it ends with any
+/// code. Source: Kubernetes' documentation, "Sidecar Containers".
+fn is_sidecar(pod: &Object<'_>, container: &str) -> bool {
+    let all = pod.entries("/spec/initContainers");
+    all.iter().any(|init| init["name"] == *container && init["restartPolicy"] == "Always")
+}
+
+/// Whether every container of a pod has ended, sidecars aside.
+fn has_ended(pod: &Object<'_>) -> bool {
+    let all = pod.entries("/status/containerStatuses");
+    !all.is_empty() && all.iter().all(|container| container.pointer("/state/terminated").is_some())
 }
 
 /// Checks one end. Returns whether a check was added that did not pass.

@@ -168,5 +168,7 @@ pub const LOST_NODE: Fact<String> = Fact::new("trial_lost_node");
 pub const DRAINS: Fact<Drain> = Fact::new("trial_drains");
 /// A series: the commands of the trial.
 pub const COMMANDS: Fact<RunCommand> = Fact::new("trial_commands");
+/// The kinds that could not be listed before the manifests were applied or after they were deleted.
+pub const UNREAD: Fact<Vec<String>> = Fact::new("trial_unread");
 /// What was left after everything was deleted, as kind, namespace and name.
 pub const LEFT: Fact<Vec<String>> = Fact::new("trial_left");

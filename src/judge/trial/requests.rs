@@ -29,6 +29,8 @@ struct Service<'r, 'w> {
     /// Every sample, with one before and one after the window.
     samples: Vec<Sample<'r>>,
     endings: Vec<Ending<'r>>,
+    /// Whether the node of the probe leads to its own pods only.
+    local: bool,
     /// The number of ready pods, with the second from which it holds.
     ready: Counts,
     /// For each workload of the trial, the same about its pods.
@@ -105,6 +107,8 @@ fn check_all(
             }
             let gaps = window.gaps(&["Pod", "Service"]);
             window.check_clocks(finding);
+            // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
+            let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
             let service = Service {
                 title: title(probe),
                 window,
@@ -112,7 +116,9 @@ fn check_all(
                 endings: window.endings(|change, pod| {
                     selects(pod) && (pod.is_terminating() || change == Change::Deleted)
                 }),
-                ready: window.counts("Pod", selects, Object::is_ready),
+                local,
+                ready: window
+                    .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
                 workloads: &of_workloads,
             };
             if let Some(budget) = budget_of(&expected, probe) {
@@ -403,7 +409,7 @@ impl<'r> Service<'r, '_> {
     fn check_drained_at_once(&self, finding: &mut Finding, from: &str, (without, total): (usize, usize)) {
         let title = &self.title;
         let before = self.ready.first().map_or(0, |(_, count)| *count);
-        if from.starts_with("drain ") && before > 1 && without > 0 {
+        if !self.local && from.starts_with("drain ") && before > 1 && without > 0 {
             finding.check(
                 false,
                 format!(

@@ -52,6 +52,8 @@ struct Dip {
     to: f64,
     healthy: i64,
     desired: i64,
+    /// Whether the number of healthy pods never fell: more are wanted, as after a scale-up or an installation.
+    grew: bool,
 }
 
 impl Budget<'_, '_> {
@@ -85,7 +87,7 @@ impl Budget<'_, '_> {
 
     fn dips(&self) -> Vec<Dip> {
         let mut dips: Vec<Dip> = Vec::new();
-        let mut open = false;
+        let (mut open, mut last) = (false, None);
         for (at, state) in self.judged() {
             let (healthy, desired) =
                 (state.number("/status/currentHealthy"), state.number("/status/desiredHealthy"));
@@ -94,22 +96,32 @@ impl Budget<'_, '_> {
                 continue;
             }
             match (healthy < desired, dips.last_mut().filter(|_| open)) {
-                (true, Some(dip)) => (dip.healthy, dip.to) = (dip.healthy.min(healthy), self.scope.to),
-                (true, None) => dips.push(Dip { from: *at, to: self.scope.to, healthy, desired }),
+                (true, Some(dip)) => {
+                    (dip.healthy, dip.to) = (dip.healthy.min(healthy), self.scope.to);
+                    dip.grew &= last.is_none_or(|was| healthy >= was);
+                }
+                (true, None) => {
+                    let grew = last.is_none_or(|was| healthy >= was);
+                    dips.push(Dip { from: *at, to: self.scope.to, healthy, desired, grew });
+                }
                 (false, Some(dip)) => dip.to = *at,
                 (false, None) => {}
             }
-            open = healthy < desired;
+            (open, last) = (healthy < desired, Some(healthy));
         }
         dips
     }
 
     fn check_dip(&self, finding: &mut Finding, title: &str, dip: &Dip) {
-        let Dip { from, to, healthy, desired } = dip;
+        let Dip { from, to, healthy, desired, grew } = dip;
         let lasted = to - from.max(self.scope.from);
         let what = format!("{title}: {healthy} pods healthy for {lasted:.1} s, {desired} must stay");
         if *from < self.scope.from {
             finding.unsure(format!("{what}, since before the command"));
+            return;
+        }
+        if *grew {
+            finding.check(true, format!("{what}: more are wanted, and none was lost"));
             return;
         }
         let selector = self.states[0].1.at("/spec/selector");
@@ -120,7 +132,13 @@ impl Budget<'_, '_> {
                 && selects(selector, &found.pod)
         };
         let causes: Vec<&Disturbance<'_>> = self.disturbed.iter().filter(is_cause).collect();
-        let evicted = causes.iter().find(|found| found.how == Some("EvictionByEvictionAPI"));
+        // An eviction that the budget allowed, and after which it had room again, is no cause.
+        let had_room =
+            |(at, state): &&(f64, Object<'_>)| *at < *from && state.number("/status/disruptionsAllowed") > 0;
+        let since = self.judged().filter(had_room).last().map_or(from - CAUSE, |(at, _)| at - 1.0);
+        let is_eviction =
+            |found: &&&Disturbance<'_>| found.how == Some("EvictionByEvictionAPI") && found.at >= since;
+        let evicted = causes.iter().find(is_eviction);
         if let Some(found) = evicted {
             finding.check(Holds::of_any(false, (*from, *to)), format!("{what}; {} was evicted", found.name));
             return;

@@ -31,6 +31,10 @@ fn check(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> 
         let times = if times > 1 { format!(", {times} times") } else { String::new() };
         let node = found.pod.text("/spec/nodeName").unwrap_or("no node");
         let text = format!("{pod} on {node} {what}{how}{times} for no known reason");
+        if let Some(why) = found.open {
+            finding.unsure(format!("{text}: {why}"));
+            continue;
+        }
         let holds = match what {
             // Kubernetes moves the pods of a node that does not report, but restarts no container because of that.
             What::Went => Holds::or(false, [Touched::pod(node, found.pod.uid(), (found.at, found.at))]),

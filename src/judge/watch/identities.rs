@@ -32,10 +32,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
                     made_by: None,
                 };
                 let one = One { evidence, workload, before: &before, after: &after, object };
-                if finding.part(|finding| one.check(finding)).is_some() {
+                if finding.part(|finding| one.check(finding)) == Some(true) {
                     complete.push(one.workload.title());
                 }
             }
+            check_new(finding, evidence, kind, (&before, &after));
         }
         if complete.is_empty() {
             finding.unsure("no Deployment, StatefulSet or DaemonSet existed when the command began");
@@ -43,6 +44,29 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         finding.summary(format!("nothing was lost: {}", names(&complete)));
         Ok(())
     })
+}
+
+/// Checks that every workload of a kind that the command created is complete.
+fn check_new(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    kind: &str,
+    (before, after): (&State<'_>, &State<'_>),
+) {
+    for object in after.of_kind(kind) {
+        let namespace = object.text("/metadata/namespace").unwrap_or_default().to_owned();
+        if before.named(kind, &namespace, object.name()).is_some() {
+            continue;
+        }
+        let workload = Workload {
+            kind: kind.into(),
+            namespace,
+            name: object.name().into(),
+            in_named_namespace: false,
+            made_by: None,
+        };
+        finding.part(|finding| check_complete(finding, evidence, ENDS, &workload));
+    }
 }
 
 /// A workload that existed when the command began.
@@ -55,11 +79,12 @@ struct One<'e, 'r> {
 }
 
 impl One<'_, '_> {
-    fn check(&self, finding: &mut Finding) -> Result<(), Missing> {
+    /// Returns whether the workload still exists.
+    fn check(&self, finding: &mut Finding) -> Result<bool, Missing> {
         let title = self.workload.title();
         if self.after.object(&self.workload).is_none() {
             finding.check(true, format!("{title} was deleted while the command ran"));
-            return Ok(());
+            return Ok(false);
         }
         let is_complete = |state: &State<'_>, object: &Object<'_>| {
             checks(state, &self.workload, object).iter().all(|(holds, _)| holds.is_met())
@@ -74,7 +99,7 @@ impl One<'_, '_> {
             check_one_of_a_name(finding, self.evidence, (&self.workload, uid), (BEGINS, ENDS))?;
             self.check_claims(finding);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Checks that each name has the claims that it had before.

@@ -10,9 +10,17 @@ use crate::judge::upgrade::lives::{self, Life};
 
 /// Seconds by which a record may be late compared with one from another connection.
 const SLACK: f64 = 2.0;
-/// Seconds after a pod's deletion in which its rollout must have shown a pod of the new template: a StatefulSet and a
-/// DaemonSet create it only after the old pod's grace period, of 30 s by default.
-const ROLLED: f64 = 45.0;
+/// Seconds after a pod's end in which its rollout must have shown a pod of the new template.
+const HEIR: f64 = 15.0;
+/// Seconds after somebody lowered the number of pods of a workload in which the surplus pods are deleted. Those of a
+/// StatefulSet are deleted one after another.
+const SURPLUS: f64 = 15.0;
+
+/// Returns the seconds after a pod's deletion in which its rollout must have shown a pod of the new template: a StatefulSet
+/// and a DaemonSet create it only after the old pod's grace period, of 30 s by default.
+fn rolled(life: &Life<'_>) -> f64 {
+    life.last.number("/metadata/deletionGracePeriodSeconds").max(30) as f64 + HEIR
+}
 
 /// What happened to a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +55,8 @@ pub struct Disturbance<'r> {
     pub why: Option<String>,
     /// What is known about it besides.
     pub how: Option<&'r str>,
+    /// Why nobody can know yet, or from these records, whether there was a reason.
+    pub open: Option<&'static str>,
 }
 
 /// The recorded lives of pods, and of the objects above them.
@@ -76,7 +86,9 @@ pub fn disturbances<'r>(scope: &Scope<'_, 'r>) -> Option<Vec<Disturbance<'r>>> {
     let mut found = Vec::new();
     for life in &seen.lives {
         if let Some(at) = life.ending.filter(|at| scope.has(*at)) {
-            found.push(told(life, (at, What::Went), seen.went(life, at), life.disruption));
+            let why = seen.went(life, at);
+            let open = seen.open(life, at).filter(|_| why.is_none());
+            found.push(Disturbance { open, ..told(life, (at, What::Went), why, life.disruption) });
         }
         // Restarts that a container had when its pod was first seen are older.
         for restarts in life.restarts.iter().filter(|r| scope.has(r.at) && r.at > life.began) {
@@ -95,7 +107,7 @@ fn told<'r>(
     why: Option<String>,
     how: Option<&'r str>,
 ) -> Disturbance<'r> {
-    Disturbance { at, pod: life.last, name: life.full_name(), what, why, how }
+    Disturbance { at, pod: life.last, name: life.full_name(), what, why, how, open: None }
 }
 
 fn owners<'r>(scope: &Scope<'_, 'r>) -> BTreeMap<&'r str, Vec<State<'r>>> {
@@ -145,14 +157,33 @@ impl<'r> Seen<'_, 'r> {
                 self.is_of_new_template(life, &above, at)
                     .then(|| "replaced by a pod of a new template".into())
             })
-            .or_else(|| self.scaled_down(above.last()?, at))
+            // A rollback scales the new ReplicaSet down, and leaves the Deployment as it is.
+            .or_else(|| above.iter().find_map(|uid| self.scaled_down(uid, life, at)))
+    }
+
+    /// Returns why the reason of a pod's end cannot be known.
+    fn open(&self, life: &Life<'r>, at: f64) -> Option<&'static str> {
+        let above = self.above(life);
+        let top = above.last()?;
+        let Some(states) = self.owners.get(top) else {
+            return Some("what owns it was not recorded");
+        };
+        let generation = |state: &State<'_>| state.object.number("/metadata/generation");
+        let changed = states.windows(2).any(|pair| {
+            self.scope.from - SLACK <= pair[1].at
+                && pair[1].at <= at + SLACK
+                && generation(&pair[1]) > generation(&pair[0])
+        });
+        let is_late = at + rolled(life) > self.scope.to;
+        (changed && is_late)
+            .then_some("its owner was changed, and the watch ended before another pod could come")
     }
 
     fn node_removed(&self, life: &Life<'r>, at: f64) -> Option<String> {
         let nodes = self.scope.changes("Node").into_iter();
         let is_gone = |(seen, change, node): &(f64, Change, Object<'r>)| {
             let gone = *change == Change::Deleted || node.is_terminating();
-            gone && node.name() == life.node && self.scope.from <= *seen && *seen <= at + ROLLED
+            gone && node.name() == life.node && self.scope.from <= *seen && *seen <= at + rolled(life)
         };
         nodes.clone().any(|change| is_gone(&change)).then(|| format!("its node {} was removed", life.node))
     }
@@ -171,24 +202,34 @@ impl<'r> Seen<'_, 'r> {
             other.uid != life.uid
                 && other.template != life.template
                 && other.began >= life.began
-                && (self.scope.from - SLACK..=at + ROLLED).contains(&other.began)
+                && (self.scope.from..=at + rolled(life)).contains(&other.began)
                 && self.above(other).last() == Some(top)
         };
         self.lives.iter().find(newer).is_some()
     }
 
     /// Whether somebody lowered the number of pods of the workload before the pod went.
-    fn scaled_down(&self, uid: &str, at: f64) -> Option<String> {
+    fn scaled_down(&self, uid: &str, life: &Life<'r>, at: f64) -> Option<String> {
         let states = self.owners.get(uid)?;
         let replicas =
             |state: &State<'_>| state.object.at("/spec/replicas").and_then(serde_json::Value::as_i64);
         let lowered = states.windows(2).find(|pair| {
             let in_time = self.scope.from - SLACK <= pair[1].at && pair[1].at <= at + SLACK;
-            in_time && replicas(&pair[1]) < replicas(&pair[0])
+            in_time && replicas(&pair[1]) < replicas(&pair[0]) && is_surplus(&pair[1], life, at)
         })?;
         let object = &lowered[1].object;
         let kind = object.text("/kind").unwrap_or("owner");
         let (was, is) = (replicas(&lowered[0])?, replicas(&lowered[1])?);
         Some(format!("{kind} {} was scaled from {was} to {is}", object.name()))
     }
+}
+
+/// Whether a pod goes because of a scaling: soon after it, or, of a StatefulSet, one of the ordinals that are not wanted.
+fn is_surplus(state: &State<'_>, life: &Life<'_>, at: f64) -> bool {
+    if state.object.text("/kind") != Some("StatefulSet") {
+        return at <= state.at + SURPLUS;
+    }
+    let ordinal = life.name.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<i64>().ok());
+    let wanted = state.object.number("/spec/ordinals/start") + state.object.number("/spec/replicas");
+    ordinal.is_some_and(|ordinal| ordinal >= wanted)
 }

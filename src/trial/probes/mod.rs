@@ -75,9 +75,10 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
         }
         facts.push(ServiceProbe { steady, ..fact(asked, name, node, false) });
     }
-    for fact in facts.iter_mut().filter(|fact| fact.on_worker) {
+    let on_workers = facts.iter_mut().filter(|fact| fact.on_worker).map(async |fact| {
         fact.steady = is_steady(s, &fact.probe, SOME_ANSWERS).await;
-    }
+    });
+    futures::future::join_all(on_workers).await;
     for fact in facts.iter().filter(|fact| !fact.steady && fact.port > 0) {
         s.note(format!(
             "Service {} gave no steady answer on port {} to {} before the first disturbance: nothing is judged by that",

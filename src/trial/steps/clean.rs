@@ -10,7 +10,7 @@ use kube::runtime::watcher;
 use super::super::ground::{CALL, Ground, START};
 use super::super::pods::pods_of;
 use crate::chain::chain;
-use crate::judge::trial::facts::LEFT;
+use crate::judge::trial::facts::{LEFT, UNREAD};
 use crate::manifest::{self, Inventory, ManifestError};
 use crate::retry;
 use crate::scenario::{Failure, Scenario};
@@ -28,11 +28,18 @@ pub async fn delete(ground: &Ground<'_>) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
     let deleted = manifest::delete_with_contents(&s.client, &ground.manifest, deadline).await;
     left.extend(deleted.err().map(|error| chain(&error)));
-    left.extend(none_left(s, &s.namespace, |_| true).await);
+    let (own, elsewhere) = tokio::join!(none_left(s, &s.namespace, |_| true), new_elsewhere(ground));
+    left.extend(own);
+    match elsewhere {
+        Ok((new, unread)) => {
+            left.extend(new);
+            s.observe(&UNREAD, &unread);
+        }
+        Err(error) => left.push(chain(&*error)),
+    }
     for (namespace, uids) in beside {
         left.extend(none_left(s, &namespace, |pod| pod.uid().is_some_and(|uid| uids.contains(&uid))).await);
     }
-    left.extend(new_elsewhere(ground).await?);
     s.observe(&LEFT, &left);
     Ok(())
 }
@@ -48,16 +55,16 @@ async fn pods_beside(ground: &Ground<'_>) -> Result<Vec<(String, Vec<String>)>, 
 }
 
 /// Waits until the cluster holds nothing outside the trial's namespaces that it did not hold before; returns what it holds. A
-/// controller may leave its lease, or an operator objects in `kube-system`.
-async fn new_elsewhere(ground: &Ground<'_>) -> Result<Vec<String>, Failure> {
+/// controller may leave its lease, or an operator objects in `kube-system`. Also returns the kinds that could not be listed.
+async fn new_elsewhere(ground: &Ground<'_>) -> Result<(Vec<String>, Vec<String>), Failure> {
     let s = ground.s;
     let ask = || async {
         let now = Inventory::of(&s.client, &ground.created, s.deadline().at_most(CALL)).await?;
-        let new = now.since(&ground.before);
-        Ok::<_, ManifestError>(if new.is_empty() { Ok(()) } else { Err(new) })
+        let found = (now.since(&ground.before), now.unread_since(&ground.before));
+        Ok::<_, ManifestError>(if found.0.is_empty() { Ok(found) } else { Err(found) })
     };
     let gone = retry::try_until(s.deadline().at_most(CALL), retry::every(AGAIN), ask).await?;
-    Ok(gone.err().map(|late| late.last).unwrap_or_default())
+    Ok(gone.unwrap_or_else(|late| late.last))
 }
 
 /// Waits until none of these pods is in a namespace; returns what is left.

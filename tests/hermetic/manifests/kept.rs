@@ -287,3 +287,50 @@ async fn an_inventory_shows_what_is_new_and_not_what_kubernetes_makes() {
     let after = Inventory::of(&client, &but, within(10)).await.unwrap();
     assert_eq!(after.since(&before), ["Lease kube-system/x"]);
 }
+
+/// Kubernetes may bind somebody's waiting claim to a volume of the trial.
+#[tokio::test]
+async fn a_claim_of_somebody_else_stays_and_its_volume_with_it() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let client = fake.client().await;
+    let kept = kept(&fake, &own, "{apiVersion: v1, kind: PersistentVolume, metadata: {name: pv}, spec: {}}")
+        .await
+        .unwrap();
+    manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+    let theirs = fake.put(claim("kubectl-client-side-apply"));
+    fake.change("PersistentVolume", "", "pv", |pv| {
+        pv["spec"]["claimRef"] =
+            json!({"namespace": "default", "name": "data-db-0", "uid": theirs["metadata"]["uid"]});
+    });
+    let error = manifest::delete_with_contents(&client, &kept.manifest, within(5)).await.unwrap_err();
+    assert!(error.to_string().contains("PersistentVolumeClaim default/data-db-0"), "{error}");
+    assert!(fake.get("PersistentVolumeClaim", "default", "data-db-0").is_some());
+}
+
+#[tokio::test]
+async fn an_inventory_knows_what_it_could_not_read_and_sees_what_is_ending() {
+    use seatrial::manifest::Inventory;
+    let fake = with_system().await;
+    let client = fake.client().await;
+    let put = |kind: &str, name: &str, meta: Value| {
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name,
+            "managedFields": [{"manager": "controller", "operation": "Update"}]}});
+        for (key, value) in meta.as_object().unwrap() {
+            object["metadata"][key] = value.clone();
+        }
+        fake.put(object)
+    };
+    put("ConfigMap", "old", json!({"namespace": "kube-system"}));
+    fake.trouble("GET", "/configmaps", false, 10_000, crate::fake_api::Trouble::Code(403));
+    let before = Inventory::of(&client, &[], within(10)).await.unwrap();
+    put(
+        "Secret",
+        "ending",
+        json!({"namespace": "kube-system", "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "finalizers": ["test/held"]}),
+    );
+    let after = Inventory::of(&client, &[], within(10)).await.unwrap();
+    assert_eq!(after.since(&before), ["Secret kube-system/ending"]);
+    assert_eq!(after.unread_since(&before), ["ConfigMap"]);
+}

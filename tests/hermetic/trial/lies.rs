@@ -246,6 +246,7 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::over_the_share_and_starved("rollout", |s: &mut Story| { budget(s, 60.0, 0.01); fail(s, AGENT, |n| n == 3); starve(s, AGENT.0, AGENT.1); }, Inconclusive, "the machine starved")]
 #[case::a_budget_without_a_probe("rollout", |s: &mut Story| s.fact(&facts::EXPECTED)["budgets"] = json!({"front": {"longest": 2.0}}), Inconclusive, "the budget of front: no probe has that name")]
 #[case::from_a_worker("rollout", |s: &mut Story| { on_worker(s, "w9"); fail(s, AGENT, |n| n == 3); }, Failed, "Service shop from w9: 1 of ")]
+#[case::local_pod_away("rollout", |s: &mut Story| { on_worker(s, "w9"); object(s, ("", ""), "u-shop", |o| o["spec"]["internalTrafficPolicy"] = json!("Local")); fail(s, AGENT, |n| n == 3); }, Passed, "no pod of it was ready")]
 #[case::from_the_lost_worker("node-loss", |s: &mut Story| { on_worker(s, "w1"); fail(s, LOSS, |_| true); }, Passed, "")]
 #[case::made_without_pods("pod-loss", idle, Passed, "Deployment idle wants no pod")]
 #[case::command_unrecorded("run", |s: &mut Story| s.insert_after("command 1", Event::Marked { mark: "command 2".into() }), Inconclusive, "2 commands began, and 1 ends were recorded")]
@@ -256,6 +257,7 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::custom_not_ready("ready", |s: &mut Story| custom(s, json!("Ready=False: NoQuorum")), Failed, "Gadget first: Ready=False: NoQuorum")]
 #[case::custom_ready("ready", |s: &mut Story| custom(s, Value::Null), Passed, "Gadget first was complete")]
 #[case::made_by_an_operator("rollout", |s: &mut Story| { made(s, "web"); forget(s, WEB.0, &["u-web-1-c"]); }, Passed, "Deployment web is not rolled out: Gadget first owns its template")]
+#[case::unread("clean", |s: &mut Story| s.insert_after("clean", observed(&facts::UNREAD, ["ConfigMap"])), Inconclusive, "not every kind could be listed: ConfigMap")]
 #[case::end_unseen("clean", |s: &mut Story| forget(s, "clean", &["u-web"]), Inconclusive, "Deployment web: its end was not recorded")]
 fn a_falsehood_is_found(
     #[case] claim: &str,

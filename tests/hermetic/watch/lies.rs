@@ -7,7 +7,7 @@ use seatrial::judge::watch::facts::{self, Unread};
 use seatrial::judge::watch::{API, API_SAYS, BEGINS, CLAIMS};
 use serde_json::{Value, json};
 
-use super::story::{MARK, PROBE, budget, ending, event, evicted, node, starting, told, web};
+use super::story::{MARK, PROBE, budget, ending, event, evicted, node, set, starting, told, web};
 use crate::passing_histories::undecided_without_a_fact;
 use crate::story::{Story, changed, says};
 use crate::trial::story::{object, pod};
@@ -107,6 +107,13 @@ fn set_pod(uid: &str) -> Value {
 #[case::broken_by_a_deletion("budgets", |s: &mut Story| { is(s, 17.5, ending(web("web-2", "a", "w1"))); is(s, 18.0, budget(1)); is(s, 19.0, budget(3)); }, Failed, "PodDisruptionBudget web: 1 pods healthy for 1.0 s, 2 must stay")]
 #[case::evicted_during_a_dip("budgets", |s: &mut Story| at(s, (BEGINS, 8.0), Change::Modified, budget(1)), Failed, "shop/web-2-b was evicted")]
 #[case::broken_by_a_rollout("budgets", |s: &mut Story| { at(s, (BEGINS, 8.0), Change::Modified, budget(1)); at(s, (BEGINS, 9.0), Change::Modified, budget(3)); }, Passed, "")]
+#[case::scaled_up("budgets", |s: &mut Story| { let mut more = budget(3); more["status"]["desiredHealthy"] = json!(9); is(s, 18.0, more); is(s, 19.0, budget(3)); }, Passed, "")]
+#[case::installed("budgets", |s: &mut Story| for (t, n) in [(1.0, 0), (3.0, 2)] { let mut b = budget(n); b["metadata"]["uid"] = json!("u-new"); b["metadata"]["name"] = json!("new"); b["spec"]["selector"] = json!({"matchLabels": {"app": "new"}}); at(s, (BEGINS, t), Change::Added, b); }, Passed, "")]
+#[case::rolled_back("disturbed", |s: &mut Story| { at(s, (MARK, 5.0), Change::Added, set("web-3", 1)); at(s, (MARK, 5.5), Change::Added, starting(web("web-3", "a", "w1"))); is(s, 9.0, set("web-3", 0)); is(s, 9.3, ending(starting(web("web-3", "a", "w1")))); }, Passed, "")]
+#[case::deleted_after_a_scaling("disturbed", |s: &mut Story| { is(s, 1.0, object("Deployment", "web", 3, (2, 2))); is(s, 1.5, ending(web("web-2", "a", "w1"))); is(s, 18.0, ending(web("web-2", "c", "w1"))); }, Failed, "web-2-c on w1 went")]
+#[case::owner_unknown("disturbed", |s: &mut Story| { let mut pod = web("web-2", "a", "w1"); pod["metadata"]["ownerReferences"][0]["uid"] = json!("u-somebody"); is(s, 9.0, ending(pod)); }, Inconclusive, "what owns it was not recorded")]
+#[case::new_and_never_ready("identities", |s: &mut Story| { let mut rs = set("new-1", 1); rs["metadata"]["ownerReferences"][0]["uid"] = json!("u-new"); at(s, (MARK, 5.0), Change::Added, object("Deployment", "new", 1, (1, 0))); at(s, (MARK, 5.1), Change::Added, rs); }, Failed, "Deployment new by its status")]
+#[case::sidecar("containers", |s: &mut Story| { let mut pod = ended(web("web-2", "a", "w1"), 0, "Completed"); pod["spec"]["initContainers"] = json!([{"name": "proxy", "restartPolicy": "Always"}]); pod["status"]["containerStatuses"] = json!([{"name": "c", "state": {"terminated": {"exitCode": 0}}}]); pod["status"]["initContainerStatuses"] = json!([{"name": "proxy", "state": {"terminated": {"exitCode": 143, "reason": "Error"}}}]); is(s, 9.0, pod); }, Passed, "")]
 #[case::never_allowed("budgets", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" { object["status"]["disruptionsAllowed"] = json!(0) }), Passed, "it never allowed an eviction")]
 #[case::budgets_unread("budgets", |s: &mut Story| { unread(s, "PodDisruptionBudget"); is(s, 0.6, budget(1)); }, Inconclusive, "PodDisruptionBudget in namespace shop could not be read")]
 #[case::no_status("budgets", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" { object["status"] = json!({}) }), Inconclusive, "PodDisruptionBudget web has no status")]
