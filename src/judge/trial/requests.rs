@@ -76,67 +76,86 @@ fn check_all(
     (from, to): (&str, &str),
     fault: Option<&Fault<'_>>,
 ) -> Result<(), Missing> {
-    let expected = evidence.fact(&facts::EXPECTED)?;
     let probes = evidence.fact(&facts::PROBES)?;
     let window = Window::between(evidence, from, to)?;
-    let own = workloads(evidence)?;
-    let of_workloads = ready_pods(evidence, &window)?;
+    let between = Between {
+        evidence,
+        marks: (from, to),
+        fault,
+        window,
+        expected: evidence.fact(&facts::EXPECTED)?,
+        own: workloads(evidence)?,
+        of_workloads: ready_pods(evidence, &window)?,
+    };
     // A worker that is lost asks nothing.
     let lost =
         matches!(from, "node-loss" | "return").then(|| evidence.fact(&facts::LOST_NODE).ok()).flatten();
     let asks = |probe: &&ServiceProbe| !probe.on_worker || Some(&probe.node) != lost.as_ref();
     if evidence.subject().is_none() {
-        check_declared(finding, &expected, &probes);
+        check_declared(finding, &between.expected, &probes);
     }
     for probe in probes.iter().filter(|probe| probe.steady).filter(asks) {
-        finding.part(|finding| {
-            let state = State::at(evidence, from)?;
-            let Some(object) = service(&state, evidence, probe)? else {
-                return Err(Missing(format!("no change of Service {} was recorded", probe.service)));
-            };
-            let Some(selector) = selector(&object) else {
-                finding.unsure(format!(
-                    "Service {} selects no pods: nothing explains its requests",
-                    probe.service
-                ));
-                return Ok(());
-            };
-            let selects = |pod: &Object<'_>| selects(&object, selector, pod);
-            if evidence.subject().is_some() && !serves(evidence, &own, &selects) {
-                return Ok(());
-            }
-            let gaps = window.gaps(&["Pod", "Service"]);
-            window.check_clocks(finding);
-            // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
-            let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
-            let service = Service {
-                title: title(probe),
-                window,
-                samples: window.samples(&probe.probe),
-                endings: window.endings(|change, pod| {
-                    selects(pod) && (pod.is_terminating() || change == Change::Deleted)
-                }),
-                local,
-                ready: window
-                    .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
-                workloads: &of_workloads,
-            };
-            if let Some(budget) = budget_of(&expected, probe) {
-                service.check_budget(finding, budget);
-                return Ok(());
-            }
-            finding.watched(&gaps, |finding| match fault {
-                None => service.check(finding, &expected, f64::NEG_INFINITY, (from, to)),
-                Some(fault) => {
-                    let mut share = Share::of(&state, &object, &fault.node, selects);
-                    share.dependent = others_lost(&state, evidence, &fault.node, &selects);
-                    let until = service.check_share(finding, &share, fault, &expected);
-                    service.check(finding, &expected, until, (from, to))
-                }
-            })
-        });
+        finding.part(|finding| between.check(finding, probe));
     }
     Ok(())
+}
+
+/// What the checks of all probes between two marks share.
+struct Between<'e, 'r> {
+    evidence: &'e Evidence<'r>,
+    marks: (&'e str, &'e str),
+    fault: Option<&'e Fault<'r>>,
+    window: Window<'r>,
+    expected: Expected,
+    own: Vec<Workload>,
+    of_workloads: Vec<Counts>,
+}
+
+impl Between<'_, '_> {
+    fn check(&self, finding: &mut Finding, probe: &ServiceProbe) -> Result<(), Missing> {
+        let Self { evidence, window, expected, .. } = self;
+        let state = State::at(evidence, self.marks.0)?;
+        let Some(object) = service(&state, evidence, probe)? else {
+            return Err(Missing(format!("no change of Service {} was recorded", probe.service)));
+        };
+        let Some(selector) = selector(&object) else {
+            finding
+                .unsure(format!("Service {} selects no pods: nothing explains its requests", probe.service));
+            return Ok(());
+        };
+        let selects = |pod: &Object<'_>| selects(&object, selector, pod);
+        if evidence.subject().is_some() && !serves(evidence, &self.own, &selects) {
+            return Ok(());
+        }
+        let gaps = window.gaps(&["Pod", "Service"]);
+        window.check_clocks(finding);
+        // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
+        let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
+        let service = Service {
+            title: title(probe),
+            window: *window,
+            samples: window.samples(&probe.probe),
+            endings: window
+                .endings(|change, pod| selects(pod) && (pod.is_terminating() || change == Change::Deleted)),
+            local,
+            ready: window
+                .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
+            workloads: &self.of_workloads,
+        };
+        if let Some(budget) = budget_of(expected, probe) {
+            service.check_budget(finding, budget);
+            return Ok(());
+        }
+        finding.watched(&gaps, |finding| match self.fault {
+            None => service.check(finding, expected, f64::NEG_INFINITY, self.marks),
+            Some(fault) => {
+                let mut share = Share::of(&state, &object, &fault.node, selects);
+                share.dependent = others_lost(&state, evidence, &fault.node, &selects);
+                let until = service.check_share(finding, &share, fault, expected);
+                service.check(finding, expected, until, self.marks)
+            }
+        })
+    }
 }
 
 /// Checks that every probe and every budget of the trial file can decide something.
