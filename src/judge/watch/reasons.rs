@@ -168,15 +168,11 @@ impl<'r> Seen<'_, 'r> {
         let Some(states) = self.owners.get(top) else {
             return Some("what owns it was not recorded");
         };
-        let generation = |state: &State<'_>| state.object.number("/metadata/generation");
-        let changed = states.windows(2).any(|pair| {
-            self.scope.from - SLACK <= pair[1].at
-                && pair[1].at <= at + SLACK
-                && generation(&pair[1]) > generation(&pair[0])
-        });
+        // A rollout that is over has shown its pods.
+        let last = states.iter().rev().find(|state| state.at <= self.scope.to)?;
         let is_late = at + rolled(life) > self.scope.to;
-        (changed && is_late)
-            .then_some("its owner was changed, and the watch ended before another pod could come")
+        (is_late && is_rolling(&last.object))
+            .then_some("a rollout was not over, and the watch ended before another pod could come")
     }
 
     fn node_removed(&self, life: &Life<'r>, at: f64) -> Option<String> {
@@ -232,4 +228,21 @@ fn is_surplus(state: &State<'_>, life: &Life<'_>, at: f64) -> bool {
     let ordinal = life.name.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<i64>().ok());
     let wanted = state.object.number("/spec/ordinals/start") + state.object.number("/spec/replicas");
     ordinal.is_some_and(|ordinal| ordinal >= wanted)
+}
+
+/// Whether a rollout of a workload is not over, by its status.
+fn is_rolling(object: &Object<'_>) -> bool {
+    let number = |field: &str| object.number(&format!("/status/{field}"));
+    let text = |field: &str| object.text(&format!("/status/{field}")).unwrap_or_default();
+    let is_seen = number("observedGeneration") >= object.number("/metadata/generation");
+    !is_seen
+        || match object.text("/kind") {
+            Some("StatefulSet") => text("currentRevision") != text("updateRevision"),
+            Some("Deployment") => {
+                number("updatedReplicas") < object.number("/spec/replicas")
+                    || number("replicas") > number("updatedReplicas")
+            }
+            Some("DaemonSet") => number("updatedNumberScheduled") < number("desiredNumberScheduled"),
+            _ => false,
+        }
 }
