@@ -31,6 +31,9 @@ struct Service<'r, 'w> {
     endings: Vec<Ending<'r>>,
     /// Whether the node of the probe leads to its own pods only.
     local: bool,
+    /// Whether the probe asks from a worker: it asks slowly, next to the one on a control plane, and in a short window it
+    /// may not ask at all.
+    on_worker: bool,
     /// The number of ready pods, with the second from which it holds.
     ready: Counts,
     /// For each workload of the trial, the same about its pods.
@@ -138,6 +141,7 @@ impl Between<'_, '_> {
             endings: window
                 .endings(|change, pod| selects(pod) && (pod.is_terminating() || change == Change::Deleted)),
             local,
+            on_worker: probe.on_worker,
             ready: window
                 .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
             workloads: &self.of_workloads,
@@ -343,7 +347,7 @@ impl<'r> Service<'r, '_> {
         if self.ready.is_empty() {
             return Err(Missing(format!("no pod of {title} was recorded")));
         }
-        if self.judged(f64::NEG_INFINITY).count() < SAMPLES {
+        if self.is_thin() {
             finding.unsure(format!("{title}: fewer than {SAMPLES} requests between `{from}` and `{to}`"));
             return Ok(());
         }
@@ -390,12 +394,20 @@ impl<'r> Service<'r, '_> {
         Ok(())
     }
 
+    /// Whether too few requests were made to say anything.
+    fn is_thin(&self) -> bool {
+        !self.on_worker && self.judged(f64::NEG_INFINITY).count() < SAMPLES
+    }
+
     /// Checks the requests against the user's own budget: whatever the reason of a failure, it counts.
     fn check_budget(&self, finding: &mut Finding, budget: &OutageBudget) {
         let title = &self.title;
         let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).collect();
-        if all.len() < SAMPLES {
+        if self.is_thin() {
             finding.unsure(format!("{title}: fewer than {SAMPLES} requests"));
+            return;
+        }
+        if all.is_empty() {
             return;
         }
         let failed: Vec<&&Sample<'_>> = all.iter().filter(|s| s.outcome != Outcome::Acknowledged).collect();

@@ -150,6 +150,20 @@ fn on_worker(story: &mut Story, node: &str) {
     (probe["on_worker"], probe["node"]) = (json!(true), json!(node));
 }
 
+/// Leaves one request between two marks.
+fn thin(story: &mut Story, (from, to): (&str, &str)) {
+    let (from, to) = range(story, from, to);
+    let is_one = |record: &Record| matches!(&record.event, Event::Sampled { probe, .. } if probe == PROBE);
+    let mut at = 0;
+    let mut kept = false;
+    story.records.retain(|record| {
+        at += 1;
+        let is_out = (from..to).contains(&(at - 1)) && is_one(record) && kept;
+        kept |= (from..to).contains(&(at - 1)) && is_one(record);
+        !is_out
+    });
+}
+
 /// An operator made a Deployment that wants no pods.
 fn idle(story: &mut Story) {
     let mut set = state_of("ReplicaSet", "idle-1", 1, (0, 0));
@@ -246,6 +260,8 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::over_the_share_and_starved("rollout", |s: &mut Story| { budget(s, 60.0, 0.01); fail(s, AGENT, |n| n == 3); starve(s, AGENT.0, AGENT.1); }, Inconclusive, "the machine starved")]
 #[case::a_budget_without_a_probe("rollout", |s: &mut Story| s.fact(&facts::EXPECTED)["budgets"] = json!({"front": {"longest": 2.0}}), Inconclusive, "the budget of front: no probe has that name")]
 #[case::from_a_worker("rollout", |s: &mut Story| { on_worker(s, "w9"); fail(s, AGENT, |n| n == 3); }, Failed, "Service shop from w9: 1 of ")]
+#[case::few_from_a_worker("rollout", |s: &mut Story| { on_worker(s, "w9"); thin(s, AGENT); }, Passed, "")]
+#[case::few_from_a_control_plane("rollout", |s: &mut Story| thin(s, AGENT), Inconclusive, "fewer than 3 requests")]
 #[case::local_pod_away("rollout", |s: &mut Story| { on_worker(s, "w9"); object(s, ("", ""), "u-shop", |o| o["spec"]["internalTrafficPolicy"] = json!("Local")); fail(s, AGENT, |n| n == 3); }, Passed, "no pod of it was ready")]
 #[case::from_the_lost_worker("node-loss", |s: &mut Story| { on_worker(s, "w1"); fail(s, LOSS, |_| true); }, Passed, "")]
 #[case::made_without_pods("pod-loss", idle, Passed, "Deployment idle wants no pod")]
