@@ -11,7 +11,7 @@ use seatrial::testing::Session;
 
 use crate::own_story;
 
-/// Joins this invocation's run, does `work` and renders the reports anew, as a user's test does. What stands in the file
+/// Joins this invocation's run, does `work` and renders the reports anew, as a user's test does. The records in the file
 /// alone must give the same verdicts and the same words.
 pub async fn in_run<T>(
     suites: &[&str],
