@@ -54,3 +54,21 @@ early_translation() {
   iptables -w -t nat -F SEATRIAL-EARLY
   iptables -w -t nat -A SEATRIAL-EARLY -d "$service" -p tcp --dport 443 -j DNAT --to-destination "$1:6443"
 }
+
+# guard: nothing leaves this node with a service's or a pod's address on it. Until kube-proxy
+# has written its rules a packet for a service would follow the default route, out of the
+# machine, where something may even answer. The rule sees packets after the translation, so
+# what is translated passes. A pod's address without a route of its own (podnet makes those)
+# is nowhere. The ranges are in /kind/kubeadm.conf: at a node's first start kind writes it
+# later than the entrypoint runs, and kubelet-prepare calls this again.
+guard() {
+  local services pods
+  [ -f /kind/kubeadm.conf ] || return 0
+  services=$(subnet serviceSubnet) pods=$(subnet podSubnet)
+  chain filter SEATRIAL-GUARD FORWARD OUTPUT
+  chain filter SEATRIAL-DNS OUTPUT
+  [ -z "$services" ] || once filter SEATRIAL-GUARD -o "$(uplink)" -d "$services" -j REJECT
+  [ -z "$pods" ] || ip route replace unreachable "$pods" metric 4096
+  # The entrypoint refuses DNS to the outside; cluster DNS may run in a pod elsewhere.
+  [ -z "$pods" ] || iptables -w -C SEATRIAL-DNS -d "$pods" -j RETURN 2>/dev/null || iptables -w -I SEATRIAL-DNS -d "$pods" -j RETURN
+}
