@@ -79,6 +79,9 @@ impl Session {
         let floor = if is_ok { Conclusion::Passed } else { Conclusion::Failed };
         let claims = report::read(&file)?.claims;
         let own = claims.iter().filter(|claim| suites.contains(&claim.suite.as_str()));
+        for claim in own.clone().filter(|claim| claim.verdict != Conclusion::Passed) {
+            run.clusters.progress.say(&format!("{} {}: {}", claim.id, claim.verdict, claim.evidence));
+        }
         run.end(own.map(|claim| claim.verdict).fold(floor, Ord::max))?;
         let done = report::RunReport::of(&event::read(&file)?);
         for name in done.clusters.iter().map(|c| &c.name).collect::<BTreeSet<_>>() {
