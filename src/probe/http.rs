@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::Stream;
 
+use super::source_port::SHELL;
 use super::{Lines, RequestPace};
 use crate::event::{Event, EventLog, Outcome};
 
@@ -39,26 +40,24 @@ pub fn start_as<E: Display + Send + 'static>(
     Lines::start(probe, lines, log, move |line| sample(&name, line))
 }
 
-/// The command to run on a node, as words. It requests `/` of `host:port` until it is stopped, for at most `limit`, with the
-/// timeout `patience` for each request.
-pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
-    command_for(host, (port, "/"), RequestPace { pause: PAUSE, patience, limit })
+/// Asks until the limit.
+///
+/// curl -v prints the system's message for a failed connection among other lines. The address that a Service led to is in
+/// the kernel's list of connections without an answer, if the kernel has that list: entries of the last seconds (SYN_SENT
+/// lasts 120 s: Documentation/networking/nf_conntrack-sysctl.rst). A reset removes the entry.
+const LOOP: &str = r#"ask() {
+  output=$(curl -sv -o /dev/null "$@" -w '\n%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$url" 2>&1)
+  line=${output##*"$nl"}
 }
-
-/// As [`command`], for a port and a path, which begins with `/`, at another pace.
-pub fn command_for(host: &str, (port, path): (u16, &str), pace: RequestPace) -> Vec<String> {
-    let RequestPace { pause, patience, limit } = pace;
-    // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
-    // curl -v prints the system's message for a failed connection among other lines. The address that a Service led to
-    // is in the kernel's list of connections without an answer, if the kernel has that list: entries of the last
-    // seconds (SYN_SENT lasts 120 s: Documentation/networking/nf_conntrack-sysctl.rst). A reset removes the entry.
-    let script = r#"now() { read -r now _ </proc/uptime; now=${now%.*}; }
-now
-end=$((now + $3)) nl='
+url=$1 patience=$2 nl='
 '
+now
+end=$((now + $3 * 100))
 while now; [ "$now" -lt "$end" ]; do
-  output=$(curl -sv -o /dev/null -m "$2" -w '\n%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1" 2>&1)
-  line=${output##*"$nl"} why=
+  ports
+  ask -m "$patience" --local-port "$ports"
+  case $line in ???"|45|"*) ask -m "$patience" ;; esac
+  why=
   case $line in
     ???"|0|"*) ;;
     *)
@@ -70,12 +69,24 @@ while now; [ "$now" -lt "$end" ]; do
   printf '%s\n' "$line$why" || exit 0
   sleep "$4"
 done"#;
+
+/// The command to run on a node, as words. It requests `/` of `host:port` until it is stopped, for at most `limit`, with the
+/// timeout `patience` for each request.
+pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
+    command_for(host, (port, "/"), RequestPace { pause: PAUSE, patience, limit })
+}
+
+/// As [`command`], for a port and a path, which begins with `/`, at another pace.
+pub fn command_for(host: &str, (port, path): (u16, &str), pace: RequestPace) -> Vec<String> {
+    let RequestPace { pause, patience, limit } = pace;
+    // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
+    let script = format!("{SHELL}{LOOP}");
     let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let url = format!("http://{shown}:{port}{path}");
     let seconds = |d: Duration| format!("{}", d.as_secs_f64());
     let limit = limit.as_secs().to_string();
     let (pause, port) = (seconds(pause), port.to_string());
-    let words = ["sh", "-c", script, PROBE, &url, &seconds(patience), &limit, &pause, host, &port];
+    let words = ["sh", "-c", &script, PROBE, &url, &seconds(patience), &limit, &pause, host, &port];
     words.map(str::to_owned).into()
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod lines;
 #[cfg(feature = "internals")]
 pub mod lines;
 pub mod recorder;
+mod source_port;
 pub mod tcp;
 
 pub use api::ApiProbe;

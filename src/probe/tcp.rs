@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::Stream;
 
+use super::source_port::SHELL;
 use super::{Lines, RequestPace};
 use crate::event::{Event, EventLog, Outcome};
 
@@ -25,30 +26,54 @@ pub fn start_as<E: Display + Send + 'static>(
     Lines::start(probe, lines, log, move |line| sample(&name, line))
 }
 
-/// The command to run on a node, as words. It connects to `host:port` until it is stopped or its limit is over. It prints a line for each: exit code, milliseconds, reason.
-pub fn command(host: &str, port: u16, pace: RequestPace) -> Vec<String> {
-    let RequestPace { pause, patience, limit } = pace;
-    // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
-    let script = r#"now() {
-  local up
-  read -r up _ </proc/uptime
-  now=$((10#${up/./}))
+/// Connects until the limit.
+///
+/// curl says on a line of its own that the connection is open, in words that differ between versions. If the line is not
+/// known, the time of the connection tells, once curl has waited in vain for the server to speak.
+const LOOP: &str = r#"connect() {
+  local line
+  code= why= last=
+  exec 3< <(exec curl -sv -o /dev/null "$@" -w '\n%{exitcode}|%{time_connect}|%{errormsg}\n' "$url" </dev/null 2>&1)
+  while IFS= read -r line <&3; do
+    case $line in
+      "* Connected to "* | "* Established connection to "*) code=0 && break ;;
+      *" failed: "*) why=${line##*" failed: "} ;;
+      [0-9]*"|"*) last=$line ;;
+    esac
+  done
+  kill $! 2>/dev/null
+  wait $!
+  exec 3<&-
+  IFS='|' read -r exit open message <<<"$last"
+  [ -n "$code" ] || case $exit,$open in
+    *,*[1-9]*) code=0 ;;
+    28,*) code=124 ;;
+    *) code=${exit:-1} why=${why:-$message} ;;
+  esac
 }
+url=$3
 now
 end=$((now + $1 * 100))
 while now; [ "$now" -lt "$end" ]; do
   began=$now
-  why=$(timeout "$2" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$3" "$4" 2>&1)
-  code=$?
+  ports
+  connect -m "$2" --local-port "$ports"
+  [ "$code" != 45 ] || connect -m "$2"
   now
-  why=${why##*: }
-  printf '%s|%s|%s\n' "$code" "$(((now - began) * 10))" "${why//$'\n'/ }" || exit 0
-  sleep "$5"
+  printf '%s|%s|%s\n' "$code" "$(((now - began) * 10))" "${why//$'\r'/}" || exit 0
+  sleep "$4"
 done"#;
+
+/// The command to run on a node, as words. It connects to `host:port` until it is stopped or its limit is over. It prints a line for each: exit code, milliseconds, reason.
+pub fn command(host: &str, port: u16, pace: RequestPace) -> Vec<String> {
+    let RequestPace { pause, patience, limit } = pace;
+    // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
+    let script = format!("{SHELL}{LOOP}");
     let seconds = |d: Duration| format!("{}", d.as_secs_f64());
     let limit = limit.as_secs().to_string();
-    let (port, pause) = (port.to_string(), seconds(pause));
-    ["bash", "-c", script, "tcp", &limit, &seconds(patience), host, &port, &pause].map(str::to_owned).into()
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let (url, pause) = (format!("telnet://{shown}:{port}"), seconds(pause));
+    ["bash", "-c", &script, "tcp", &limit, &seconds(patience), &url, &pause].map(str::to_owned).into()
 }
 
 fn sample(probe: &str, line: &str) -> Event {
@@ -57,7 +82,7 @@ fn sample(probe: &str, line: &str) -> Event {
     let (code, took, why) = (next(), next(), next());
     let (outcome, detail) = match code {
         "0" => (Outcome::Acknowledged, "connected".to_owned()),
-        // The exit code of `timeout`.
+        // No connection was open in time.
         "124" => (Outcome::Indeterminate, "no connection in time".to_owned()),
         _ => (Outcome::Refused, format!("no connection: {why}")),
     };
