@@ -1,7 +1,7 @@
 //! The source ports of the connections that a probe opens from a node.
 //!
 //! A connection to a Service's address keeps its pod for as long as the kernel remembers it: 120 s without an answer
-//! (Documentation/networking/nf_conntrack-sysctl.rst). The kernel chooses source ports anew every 10 s, at random. A
+//! (Documentation/networking/nf_conntrack-sysctl.rst). Every 10 s the kernel chooses source ports from another place, at random. A
 //! later connection may get the port of one that met a lost pod, and is then led to that pod, which is long gone.
 
 /// Functions for a script of `sh`: `now` sets `now` to the hundredths of a second since the machine started, and `ports`

@@ -93,7 +93,8 @@ mod tests {
                 let (mut client, _) = server.accept().unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
                 let _ = client.read(&mut [0; 1024]).unwrap();
-                write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+                write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .unwrap();
             }
         });
         assert_eq!(run(&url, 60).await, "asked  now\n");
