@@ -103,7 +103,7 @@ pub async fn inject(
     }
 }
 
-/// Returns the arguments for the process that holds the fault: the same as ours, with the node's full name.
+/// Returns the arguments for the process that holds the fault: this command's arguments, with the node's full name.
 fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
     let mut words: Vec<String> = ["fault", "hold", &args.fault, node].map(str::to_owned).into();
     words.push(format!("--for={}ms", args.lasts.as_millis()));

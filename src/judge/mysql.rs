@@ -73,9 +73,13 @@ pub static B10: Claim =
 pub static B11: Claim =
     Claim::new("B11", "the claim and volume outlive the Deployment", release::outlives_the_deployment)
         .watching(&["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"]);
-/// B12: the trap is avoidable.
-pub static B12: Claim =
-    Claim::new("B12", "the trap is avoidable", affinity::no_empty_database).watching(&["Event", "Pod"]);
+/// B12: a volume that is pinned to its node keeps MySQL from starting empty elsewhere.
+pub static B12: Claim = Claim::new(
+    "B12",
+    "a volume pinned to its node keeps MySQL from starting empty elsewhere",
+    affinity::no_empty_database,
+)
+.watching(&["Event", "Pod"]);
 
 /// The claims of part B.
 pub static CLAIMS: [&Claim; 12] = [&B1, &B2, &B3, &B4, &B5, &B6, &B7, &B8, &B9, &B10, &B11, &B12];

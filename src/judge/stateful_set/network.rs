@@ -42,8 +42,9 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         };
         let told = answers.iter().filter(is_told).find(|a| by_another(a, new, &after));
         if let Some(told) = told {
-            let (from, to) = wait(evidence, told)
-                .ok_or_else(|| Missing(format!("when {} was told is not known", told.asker)))?;
+            let (from, to) = wait(evidence, told).ok_or_else(|| {
+                Missing(format!("no record has the time at which {} got its answer", told.asker))
+            })?;
             let what = format!("{} to be found at {is}", new.name());
             finding.timed_until(to, &what, told.waited, budget);
             if let Some(from) = from {

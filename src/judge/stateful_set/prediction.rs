@@ -43,7 +43,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         ),
     );
     finding.summary(format!(
-        "{} went as said before; of the Deployment's {} nobody could say that {} would",
+        "{} were deleted as predicted; of the Deployment's {} pods {} were deleted, which nothing predicts",
         names(&prediction.goes),
         other_old.len(),
         pod_names(&other.gone)
@@ -77,7 +77,7 @@ fn check_deployment(finding: &mut Finding, compared: &Comparison, old: &[Identit
     finding.check(
         compared.by_loss(goes && compared.new.is_empty() && compared.replaced.is_empty()),
         format!(
-            "the Deployment's {}: {} went, {predicted} said before, not which",
+            "the Deployment's {}: {} were deleted; {predicted} deletions were predicted, without names",
             pod_names(old),
             pod_names(&compared.gone)
         ),
