@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::fake_engine::FakeEngine;
 
-/// A home of its own with a few runs in it.
+/// A home directory with a few runs in it.
 pub struct Home {
     pub dir: tempfile::TempDir,
 }
@@ -34,7 +34,7 @@ impl Home {
         self.dir.path().join("state/seatrial/runs")
     }
 
-    /// Keeps a run with these lines.
+    /// Writes a run of these lines into the home directory.
     pub fn keep(&self, id: &str, events: &str) -> PathBuf {
         let dir = self.runs().join(id);
         std::fs::create_dir_all(&dir).expect("a folder");
@@ -50,7 +50,7 @@ impl Home {
         self.run(Exec::new(env!("CARGO_BIN_EXE_seatrial")), host, args).await
     }
 
-    /// With standard output on a disk that has no room.
+    /// Runs the command with standard output on a full disk.
     pub async fn with_full_disk(&self, host: &str, args: &[&str]) -> Ended {
         let script = r#"exec "$0" "$@" >/dev/full"#;
         let exec = Exec::new("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_seatrial")]);
@@ -83,14 +83,14 @@ pub fn fixture() -> String {
     std::fs::read_to_string(file).expect("the fixture")
 }
 
-/// The fixture with one claim turned.
+/// The fixture with the verdict of one claim changed.
 fn turned(verdict: &str) -> String {
     let passed = r#""claim":"A10","verdict":"passed""#;
     fixture().replace(passed, &passed.replace("passed", verdict))
 }
 
 #[tokio::test]
-async fn faults_are_listed_without_an_engine_and_wrong_wishes_are_usage() {
+async fn faults_are_listed_without_an_engine_and_wrong_arguments_are_usage_errors() {
     let home = Home::new();
     let listed = home.seatrial(&["fault", "list"]).await;
     assert_eq!(listed.code, 0, "{}", listed.err);
@@ -118,9 +118,9 @@ async fn faults_are_listed_without_an_engine_and_wrong_wishes_are_usage() {
     }
 }
 
-/// A worker of a cluster that somebody else has.
+/// A worker of a cluster that belongs to somebody else.
 #[tokio::test]
-async fn a_node_that_is_not_ours_or_not_there_is_refused_from_the_shell() -> anyhow::Result<()> {
+async fn a_foreign_or_missing_node_is_refused_from_the_shell() -> anyhow::Result<()> {
     let (home, fake) = (Home::new(), FakeEngine::cluster(&["cp"])?);
     for (args, code, said) in [
         (
@@ -155,7 +155,7 @@ async fn a_run_is_found_by_last_id_prefix_and_folder() {
     let old = fixture().replace("2026-11-24T", "2025-11-24T");
     home.keep("20261124-091500-3f7a", &old);
     let newest = home.keep("20261125-100000-0001", &old);
-    // Killed before its first record: the time of the file counts.
+    // A run that was killed before its first record is sorted by the time of its file.
     home.keep("20261125-100000-0002", "");
     std::fs::create_dir_all(home.runs().join("20261126-000000-aaaa")).expect("a folder without events");
     let folder = newest.to_string_lossy().into_owned();
@@ -164,7 +164,7 @@ async fn a_run_is_found_by_last_id_prefix_and_folder() {
         assert_eq!(ended.code, 0, "{name}: {}", ended.err);
         assert!(ended.out.starts_with("{\n  \"schema\": 1,\n"), "{name}: {}", ended.out);
     }
-    // Runs of test runners have other ids: the time of the first record counts, not the name.
+    // Runs of test runners have ids without a time, so they are sorted by the time of their first record.
     let records =
         fixture().replace("2026-11-24T", "2025-01-01T").replace("20261124-091500-3f7a", "nextest-12");
     home.keep("nextest-12", &records);
@@ -208,7 +208,7 @@ async fn a_foreign_or_future_log_is_refused_with_its_place() {
     assert_eq!(foreign.code, 65);
     assert!(foreign.err.contains("events.jsonl:1 is not an event: missing field"), "{}", foreign.err);
     home.keep("20261124-000000-0002", &fixture().replace("\"schema\":1", "\"schema\":7"));
-    // By its id: a log without a time counts as made now, which may be after any fixture's time.
+    // The log is judged by its run's id. A log without times counts as created now, perhaps after every fixture.
     let future = home.seatrial(&["judge", "20261124-000000-0002"]).await;
     assert_eq!(future.code, 65);
     assert!(future.err.contains("has schema 7, this seatrial reads up to 2\nhint: "), "{}", future.err);
@@ -242,7 +242,7 @@ async fn the_same_log_gives_the_same_bytes() {
 #[tokio::test]
 async fn judging_again_says_what_changed_and_ends_with_the_verdict() {
     let home = Home::new();
-    // The fixture was not recorded from a cluster: what this version's judges make of it differs.
+    // The fixture was not recorded from a cluster, so this version's judges come to other verdicts.
     home.keep("20261124-091500-3f7a", &turned("failed"));
     let ended = home.seatrial(&["judge", "--format", "json"]).await;
     let again: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
@@ -258,7 +258,7 @@ async fn judging_again_says_what_changed_and_ends_with_the_verdict() {
 }
 
 #[tokio::test]
-async fn wrong_words_get_the_right_ones() {
+async fn a_misspelled_word_is_answered_with_the_right_one() {
     let home = Home::new();
     for (args, right) in [
         (&["reprot"][..], "report"),
@@ -291,7 +291,7 @@ async fn claims_lists_the_catalogue() {
     let home = Home::new();
     let all = home.seatrial(&["claims"]).await;
     assert_eq!(all.code, 0, "{}", all.err);
-    // The claims of a trial and of a watch are of no suite.
+    // Claims of trials and of watches belong to no suite.
     use seatrial::judge::{trial, watch};
     let is_told = |id: &str| trial::CLAIMS.iter().chain(&watch::CLAIMS).any(|claim| claim.id == id);
     for part in seatrial::judge::CLAIMS {
@@ -339,7 +339,7 @@ async fn plan_shows_every_claim_and_the_arithmetic_without_an_engine() {
 }
 
 #[tokio::test]
-async fn a_profile_of_ones_own_is_a_file() {
+async fn a_profile_can_be_a_file_of_the_user() {
     let home = Home::new();
     let file = home.dir.path().join("mine.toml");
     let (_, text) = seatrial::image::PROFILES[0];
@@ -370,7 +370,7 @@ async fn doctor_names_what_is_missing_and_how_to_mend_it() {
 }
 
 #[tokio::test]
-async fn without_an_engine_nothing_begins() {
+async fn without_an_engine_no_command_begins() {
     let home = Home::new();
     for command in ["run", "up", "list", "down", "reap", "kubeconfig"] {
         let ended = home.seatrial(&[command]).await;
@@ -380,7 +380,7 @@ async fn without_an_engine_nothing_begins() {
     assert!(!home.runs().exists(), "a run was begun");
 }
 
-/// A run on a real cluster, as it would stand had this version judged it.
+/// A run on a real cluster, with the verdicts that this version gives.
 pub fn judged_story() -> String {
     let recorded = event::read(&crate::story::fixture()).expect("the recorded run");
     let rejudged = rejudge(&recorded, |_| &[]);
@@ -399,7 +399,7 @@ async fn judging_a_recorded_story_again_gives_the_same_bytes() {
         assert_eq!((judged.code, judged.err.as_str()), (0, ""), "{format}");
         assert_eq!(report.out, judged.out, "{format}");
     }
-    // One request that nobody answered, and the same judges say otherwise.
+    // With one unanswered request in the log, the same judges give another verdict.
     let at = story.find("\"outcome\":\"acknowledged\"").expect("a sample");
     let bent = format!("{}{}", &story[..at], story[at..].replace("acknowledged", "refused"));
     home.keep("20261124-151229-5eed", &bent);
@@ -409,14 +409,14 @@ async fn judging_a_recorded_story_again_gives_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn a_copied_run_is_judged_to_the_same_bytes_where_there_is_nothing_else() {
+async fn a_copied_run_is_judged_to_the_same_bytes_on_another_machine() {
     let made = Home::new();
     let dir = made.keep("20261124-151229-5eed", &judged_story());
     let report = RunReport::of(&event::read(&dir.join("events.jsonl")).expect("the run"));
     report::write(report::FORMATS, &report, &dir).expect("the reports of the run");
     let shown = made.seatrial(&["report", "last"]).await;
 
-    // Another machine: no state, no engine, and the folder under another name.
+    // On another machine the state folder and the engine are missing, and the run's folder has another name.
     let other = Home::new();
     let copy = other.dir.path().join("from-a-colleague");
     std::fs::create_dir(&copy).expect("a folder");
@@ -435,14 +435,14 @@ async fn a_copied_run_is_judged_to_the_same_bytes_where_there_is_nothing_else() 
     assert!(!other.runs().exists(), "judging left something behind");
 }
 
-/// The recorded run as a version made it that did not know A11; with its facts, or without.
+/// The recorded run as a version without A11 wrote it, with or without the facts of A11.
 fn older(with_facts: bool) -> String {
     let of_a11 = |event: &Event| match event {
         Event::ClaimJudged { claim, .. } => claim == "A11",
         Event::Observed { claim: Some(claim), .. } => claim == "A11" && !with_facts,
         _ => false,
     };
-    // A version of then wrote schema 1.
+    // That version wrote schema 1.
     let file = crate::schemas::folder().join("schema-1/stateless.jsonl");
     let mut records = event::read(&file).expect("the recorded run");
     records.retain(|r| !of_a11(&r.event));
@@ -456,7 +456,7 @@ fn older(with_facts: bool) -> String {
 }
 
 #[tokio::test]
-async fn a_claim_that_the_run_did_not_know_is_judged_where_its_evidence_is_there() {
+async fn a_claim_that_is_newer_than_the_run_is_judged_if_its_evidence_exists() {
     let home = Home::new();
     home.keep("20261124-151229-5eed", &older(true));
     let there = home.seatrial(&["judge", "--format", "json"]).await;
@@ -470,12 +470,12 @@ async fn a_claim_that_the_run_did_not_know_is_judged_where_its_evidence_is_there
     assert_eq!(missing.code, 3, "{}", missing.err);
     assert_eq!(missing.err, "A11 of stateless was not known, is inconclusive\n");
     assert!(missing.out.contains("no evidence: `images` was not observed"), "{}", missing.out);
-    // The report shows the run as it was.
+    // The report shows the run as it was recorded.
     assert!(!home.seatrial(&["report", "last"]).await.out.contains("A11"));
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_records_opens_the_claims_judged_from_them() {
+async fn faulty_records_leave_the_claims_judged_from_them_inconclusive() {
     let home = Home::new();
     let whole = judged_story();
     let lines: Vec<&str> = whole.lines().collect();
@@ -511,7 +511,7 @@ async fn what_is_wrong_with_the_records_opens_the_claims_judged_from_them() {
     assert_eq!(half.code, 3, "{}", half.out);
     assert!(half.out.contains("not judged: the records end too early"), "{}", half.out);
 
-    // Another run's records: one error, and the line.
+    // Records of another run: one error that names the line.
     let foreign = lines[a8].replace("20261124-151229-5eed", "20261124-000000-0000");
     let mut mixed = lines.clone();
     mixed.insert(a8, &foreign);
@@ -540,7 +540,7 @@ async fn clocks_that_jump_or_disagree_are_named() {
     assert!(ended.out.contains("the wall clock jumped by +3600.0 s before record"), "{}", ended.out);
     assert!(ended.out.contains("the clocks disagree on how long it took"), "{}", ended.out);
 
-    // A cluster whose clock is behind: durations are the host's own, so that nothing else changes.
+    // The cluster's clock is behind. Durations use the host's clock, so nothing else changes.
     for record in &mut records {
         record.at += jiff::SignedDuration::from_secs(60);
     }

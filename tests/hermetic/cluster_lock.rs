@@ -125,7 +125,7 @@ async fn comes_and_goes() {
 }
 
 #[tokio::test]
-async fn those_who_share_do_not_wait_for_each_other() {
+async fn shared_holders_do_not_wait_for_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let a = Other::start(dir.path(), "a", "shared").has().await;
     let b = Other::start(dir.path(), "b", "shared").has().await;
@@ -140,7 +140,7 @@ async fn those_who_share_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn exclusive_use_waits_and_says_for_whom() {
+async fn exclusive_use_waits_and_names_the_holders() {
     let dir = tempfile::tempdir().unwrap();
     let a = Other::start(dir.path(), "run --suite mysql", "shared").has().await;
     let files = LockFiles::new(dir.path(), NAME);
@@ -186,7 +186,7 @@ async fn a_killed_holder_frees_the_lock_at_once_and_is_named_as_unclean() {
 
 /// Only a holder with exclusive access may remove the leftovers of a dead holder.
 #[tokio::test]
-async fn a_dead_holder_is_known_until_what_it_left_is_gone() -> anyhow::Result<()> {
+async fn a_dead_holder_is_known_until_its_leftovers_are_removed() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let files = LockFiles::new(dir.path(), NAME);
     let enter = async |access, who: &str| files.enter(access, who, soon(), |_| ()).await?.enter();
@@ -206,7 +206,7 @@ async fn a_dead_holder_is_known_until_what_it_left_is_gone() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn somebody_who_waits_for_exclusive_use_goes_before_those_who_come_later() {
+async fn a_process_that_waits_for_exclusive_use_goes_before_later_ones() {
     let dir = tempfile::tempdir().unwrap();
     let early = Other::start(dir.path(), "early", "shared").has().await;
     let breaker = Other::start(dir.path(), "breaker", "exclusive");
@@ -230,7 +230,7 @@ async fn somebody_who_waits_for_exclusive_use_goes_before_those_who_come_later()
 }
 
 #[tokio::test]
-async fn a_sharer_that_must_mend_the_cluster_lets_nobody_in_meanwhile() {
+async fn a_shared_holder_that_mends_the_cluster_keeps_others_out() {
     let dir = tempfile::tempdir().unwrap();
     let a = Other::start(dir.path(), "a", "shared").has().await;
     let files = LockFiles::new(dir.path(), NAME);
@@ -264,7 +264,7 @@ async fn removed_lock_files_do_not_split_the_queue() {
 }
 
 #[tokio::test]
-async fn those_who_wait_come_in_in_the_order_they_came_and_are_all_shown() {
+async fn waiting_processes_enter_in_order_and_are_all_shown() {
     let dir = tempfile::tempdir().unwrap();
     let files = LockFiles::new(dir.path(), NAME);
     let first = Other::start(dir.path(), "first", "exclusive").has().await;
@@ -316,7 +316,7 @@ async fn a_stream_of_sharers_does_not_starve_an_exclusive_user() {
         let before = log();
         let entering = files.enter(Access::Exclusive, "breaker", soon(), |_| {}).await.unwrap();
         let meanwhile = log()[before.len()..].lines().filter(|l| l.starts_with("in ")).count();
-        // Each of them may have been ahead in the queue once.
+        // Each of these processes may have been ahead in the queue once.
         assert!(meanwhile <= sharers.len(), "{meanwhile} sharers came in first: {}", log());
         let all = log();
         let outside = all.lines().filter(|l| l.starts_with("out ")).count();
@@ -330,7 +330,7 @@ async fn a_stream_of_sharers_does_not_starve_an_exclusive_user() {
 }
 
 #[tokio::test]
-async fn many_processes_never_share_with_somebody_who_is_alone() {
+async fn many_processes_never_share_with_an_exclusive_holder() {
     let dir = tempfile::tempdir().unwrap();
     let kinds = ["shared", "exclusive", "shared", "shared", "exclusive", "shared"];
     let all: Vec<Other> = kinds

@@ -1,4 +1,4 @@
-//! What is deleted, and what is not: nothing by its name alone, and nothing that seatrial did not create.
+//! What deletion removes: only objects that seatrial created, and none by its name alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::fake_api::{FakeApi, Trouble};
 use crate::manifests::{MYSQL, map, namespace, own, within};
 
 #[tokio::test]
-async fn what_killed_tests_left_goes_with_its_volumes() {
+async fn leftovers_of_killed_tests_are_deleted_with_their_volumes() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let (first, second) = (namespace(&fake).await, namespace(&fake).await);
@@ -37,13 +37,13 @@ async fn what_killed_tests_left_goes_with_its_volumes() {
 }
 
 #[tokio::test]
-async fn what_somebody_makes_anew_under_the_name_stays() {
+async fn an_object_created_again_under_the_same_name_stays() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let namespace = namespace(&fake).await;
     let manifest = own(&map("m"), &namespace);
     manifest::apply(&client, &manifest, within(10)).await.unwrap();
-    // Between the look and the deletion, the object goes and another one comes.
+    // Between the lookup and the deletion the object is replaced by another one of the same name.
     fake.trouble("DELETE", "/configmaps/m", false, 1, Trouble::Code(503));
     let deleting = manifest::delete(&client, &manifest, within(10));
     let change = async {
@@ -59,9 +59,10 @@ async fn what_somebody_makes_anew_under_the_name_stays() {
     assert!(fake.get("ConfigMap", &namespace.name, "m").is_some());
 }
 
-/// A handle knows a workload by its name: a deletion whose answer is lost must not take the next one of it.
+/// A handle knows a workload by its name. If the answer to a deletion is lost, the retry must not delete the next
+/// workload of that name.
 #[tokio::test]
-async fn a_workloads_deletion_leaves_the_next_one_of_the_name() {
+async fn deleting_a_workload_leaves_the_next_one_of_its_name() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let namespace = namespace(&fake).await.name;
@@ -83,14 +84,14 @@ async fn a_workloads_deletion_leaves_the_next_one_of_the_name() {
     let (deleted, new) = tokio::join!(handle.delete(PropagationPolicy::Background), replaced);
     deleted.unwrap();
     assert_eq!(fake.get("Deployment", &namespace, "web"), Some(new));
-    // One that is there goes, and one that is not is no error.
+    // An existing object is deleted, and a missing one is no error.
     for _ in 0..2 {
         handle.delete(PropagationPolicy::Background).await.unwrap();
         assert_eq!(fake.get("Deployment", &namespace, "web"), None);
     }
 }
 
-/// Not every conflict is about the UID: the object may be there still, and then it is not deleted.
+/// A conflict can have another cause than the UID. The object may then still exist, and nothing deletes it.
 #[tokio::test]
 async fn a_conflict_about_the_object_itself_is_an_error() {
     let fake = FakeApi::start().await;
@@ -125,7 +126,7 @@ async fn a_finalizer_that_holds_an_object_is_named() {
 }
 
 #[tokio::test]
-async fn a_namespace_goes_with_its_volumes_and_nobody_elses() {
+async fn a_namespace_is_deleted_with_its_own_volumes_only() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let (ours, other) = (namespace(&fake).await, namespace(&fake).await);
@@ -143,7 +144,7 @@ async fn a_namespace_goes_with_its_volumes_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_held_says_by_what() {
+async fn a_namespace_that_cannot_go_names_what_holds_it() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let namespace = namespace(&fake).await;
@@ -164,7 +165,7 @@ async fn a_namespace_that_is_held_says_by_what() {
         "with the objects, not those that nothing holds"
     );
     assert!(error.to_string().ends_with("held by ConfigMap m (finalizers example.com/hold)"), "{error}");
-    // Its volume is asked to go though the namespace has used up the time.
+    // The deletion of its volume is requested, although the namespace has used up the time.
     assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_none());
     let text = source.to_string();
     assert!(text.contains("held by finalizers example.com/hold"), "{text}");
@@ -172,9 +173,9 @@ async fn a_namespace_that_is_held_says_by_what() {
     assert!(error.hint().is_some());
 }
 
-/// What cannot go keeps nobody waiting twice, and what only has the label is not ours.
+/// An object that cannot be deleted costs its waiting time only once. An object that only has our label is not ours.
 #[tokio::test]
-async fn a_left_namespace_that_cannot_go_is_named_and_stepped_over() {
+async fn a_leftover_namespace_that_cannot_go_is_named_and_skipped() {
     const LABEL: &str = "dev.seatrial.run";
     let fake = FakeApi::start().await;
     let client = fake.client().await;
@@ -197,13 +198,13 @@ async fn a_left_namespace_that_cannot_go_is_named_and_stepped_over() {
     assert!(why.contains("held by ConfigMap m (finalizers example.com/hold)"), "{why}");
     assert!(because.contains("seatrial did not create it"), "{because}");
     assert!(fake.get("Namespace", "", "theirs").is_some() && fake.get("Namespace", "", &free.name).is_none());
-    // The fake says of what it deletes that it did so long ago.
+    // The fake API server dates deletions far back.
     let began = std::time::Instant::now();
     assert_eq!(kept(60).await.len(), 2);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
-/// A volume of somebody else's with a name or a label of ours.
+/// Somebody else's volume with a name or a label like ours.
 #[tokio::test]
 async fn a_volume_that_seatrial_did_not_make_stays() {
     let fake = FakeApi::start().await;
@@ -238,12 +239,13 @@ async fn a_namespace_of_the_same_name_made_by_somebody_else_stays() {
     assert!(fake.get("Namespace", "", &name).is_some());
 }
 
-/// Made by somebody between our look and our apply: we are one of its managers then, and it is deleted as ours.
+/// Somebody creates the object between our lookup and our apply. We are then one of its field managers, and the
+/// object would once have been deleted as ours.
 #[tokio::test]
 async fn an_object_that_somebody_made_just_before_our_apply_is_not_deleted() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
-    // The API is busy when it is asked for the first time.
+    // The API server answers "busy" to the first request.
     fake.trouble("PATCH", "/configmaps/m", false, 1, crate::fake_api::Trouble::TooMany { retry_after: 1 });
     let text =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: mine}\n";
@@ -267,10 +269,10 @@ async fn an_object_that_somebody_made_just_before_our_apply_is_not_deleted() {
     assert!(now.is_some_and(|m| m["data"]["theirs"] == "x"), "{applied:?} {deleted:?}");
 }
 
-/// The first apply may have been done though its answer was lost: what Kubernetes wrote into the object since then does
-/// not make it somebody's. What a person wrote does.
+/// The first apply may have succeeded although its answer was lost. Fields that Kubernetes wrote since then do not
+/// make the object somebody else's; fields that a person wrote do.
 #[tokio::test]
-async fn an_apply_whose_answer_was_lost_made_the_object() {
+async fn an_apply_whose_answer_was_lost_counts_as_the_creation() {
     for (manager, subresource, ours) in [
         ("kube-controller-manager", None, true),
         ("anybody", Some("status"), true),
@@ -302,9 +304,10 @@ async fn an_apply_whose_answer_was_lost_made_the_object() {
     }
 }
 
-/// `apply` puts fields into what somebody else made, "and `delete` leaves it": the manifest's own objects go all the same.
+/// `apply` writes fields into somebody else's object, "and `delete` leaves it". The manifest's own objects are
+/// deleted nevertheless.
 #[tokio::test]
-async fn what_is_ours_goes_though_another_object_of_the_manifest_is_not() {
+async fn our_objects_are_deleted_even_if_one_of_the_manifest_is_foreign() {
     let fake = FakeApi::start().await;
     for name in ["theirs", "theirs-too"] {
         fake.put(
@@ -324,7 +327,8 @@ async fn what_is_ours_goes_though_another_object_of_the_manifest_is_not() {
     assert!(fake.get("ConfigMap", "default", "ours").is_none(), "{error}");
 }
 
-/// Two stories share a cluster and have the same manifest, a volume with `generateName`: the other one's is in use.
+/// Two stories share a cluster and a manifest with a volume that uses `generateName`. The other story's volume is in
+/// use.
 #[tokio::test]
 async fn a_volume_of_another_story_with_the_same_prefix_is_not_deleted() {
     let fake = FakeApi::start().await;
@@ -351,10 +355,10 @@ async fn a_volume_of_another_story_with_the_same_prefix_is_not_deleted() {
     assert_eq!(left(), [false, true, false], "one that is no test's leaves those of tests");
 }
 
-/// What somebody put into a namespace that we applied would go with it. What Kubernetes makes in it, and what belongs to
-/// what is ours, is nobody's.
+/// Deleting our namespace would delete everything that somebody else put into it. Objects that Kubernetes creates
+/// there, and objects owned by ours, belong to nobody else.
 #[tokio::test]
-async fn a_namespace_of_ours_that_holds_what_is_somebodys_is_not_deleted() {
+async fn a_namespace_of_ours_with_foreign_objects_is_not_deleted() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let text = format!(
@@ -392,10 +396,10 @@ async fn a_namespace_of_ours_that_holds_what_is_somebodys_is_not_deleted() {
     assert!(fake.get("Namespace", "", "shop").is_none());
 }
 
-/// Kubernetes keeps the claims of a StatefulSet that was deleted, and the rows on their volumes. Those of the manifest's
-/// own sets go with the namespace.
+/// Kubernetes keeps the claims of a deleted StatefulSet, with the rows on their volumes. Claims of the manifest's own
+/// StatefulSets are deleted with the namespace.
 #[tokio::test]
-async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
+async fn claims_of_a_former_foreign_stateful_set_hold_the_namespace() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {a: b}}\n---\napiVersion: apps/v1\nkind: StatefulSet\n\
@@ -420,14 +424,14 @@ async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
     for name in ["data-mysql-0", "www-web-x"] {
         fake.remove("PersistentVolumeClaim", "shop", name);
     }
-    // One that somebody made before the set came, with rows in it, is no set's.
+    // Somebody created this claim before the StatefulSet, with rows in it: it belongs to no StatefulSet.
     fake.put(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "www-web-7", "namespace": "shop",
         "managedFields": [{"manager": "kubectl-create", "operation": "Update", "fieldsV1": {}}]}}));
     manifest::apply(&client, &manifest, within(10)).await.unwrap();
     let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err().to_string();
     assert!(error.ends_with("PersistentVolumeClaim shop/www-web-7"), "{error}");
     fake.remove("PersistentVolumeClaim", "shop", "www-web-7");
-    // Nor is one of a set that another object made, whosever that is.
+    // The same for a claim of a StatefulSet that another object owns.
     let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop",
             "ownerReferences": [{"apiVersion": "example.test/v1", "kind": "Database", "name": "db", "uid": "u"}],
             "managedFields": [{"manager": "operator", "operation": "Update", "fieldsV1": {}}]},
@@ -437,7 +441,7 @@ async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
     let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err().to_string();
     assert!(error.ends_with("PersistentVolumeClaim shop/rows-db-0"), "{error}");
     fake.remove("PersistentVolumeClaim", "shop", "rows-db-0");
-    // A manifest of the namespace alone: the claims of the set that we deleted are known by their mark.
+    // A manifest of the namespace alone: the claims of the StatefulSet that we deleted are known by their mark.
     let alone = Manifest::read("n.yaml", text.split("---").next().unwrap()).unwrap();
     manifest::delete(&client, &alone, within(10)).await.unwrap();
     assert!(fake.get("Namespace", "", "shop").is_none());

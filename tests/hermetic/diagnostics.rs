@@ -1,4 +1,4 @@
-//! The bundle of a failed scenario, from a cluster of which parts are dead.
+//! The bundle of a failed scenario, from a cluster whose parts are partly dead.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The engine module when the engine misbehaves: each trouble is a clear error, in time.
+//! The engine module when the engine misbehaves: each problem is a clear error, before the deadline.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,10 +38,10 @@ async fn facts_are_read() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_engine_is_said_with_its_address_and_what_to_do() -> anyhow::Result<()> {
+async fn a_missing_engine_is_named_with_its_address_and_a_hint() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let host = format!("unix://{}/engine.sock", dir.path().display());
-    // No socket; then one that nobody listens on any more, as a dead engine leaves.
+    // First no socket; then a socket without a listener, as a dead engine leaves it.
     for _ in 0..2 {
         let error = Engine::connect(&host).await.unwrap_err();
         assert!(
@@ -100,7 +100,7 @@ async fn a_broken_greeting_ends_in_time(#[case] trouble: Trouble) -> anyhow::Res
     Ok(())
 }
 
-/// Every call under every trouble: an error that names what was being done, within its deadline.
+/// Every call with every trouble: an error within the call's deadline, which names the operation.
 #[rstest]
 #[tokio::test]
 async fn every_call_fails_clearly_and_in_time(
@@ -145,12 +145,12 @@ async fn every_call_fails_clearly_and_in_time(
     ];
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     for (doing, error) in errors {
-        // What only looks at the status needs no body: it may well succeed with a broken one.
+        // Calls that look only at the status need no body, so they may succeed with a broken one.
         let Some(error) = error else {
             assert!(matches!(trouble, Trouble::Cut | Trouble::Garbage), "{doing} ended well");
             continue;
         };
-        // A pull that was only misheard leaves no image behind.
+        // A pull whose answer was garbled leaves no image.
         let named = matches!(error, EngineError::NotFound { .. }) && matches!(trouble, Trouble::Garbage);
         assert!(named || error.to_string().contains(doing), "{doing}: {error}");
         let late = matches!(error, EngineError::Timeout { .. });
@@ -173,7 +173,7 @@ async fn a_late_answer_within_the_deadline_is_an_answer() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// A 409 or 500 where the wish is already true is no error; where it is not, it is.
+/// A 409 or 500 is no error if the requested state already holds. Otherwise it is one.
 #[tokio::test]
 async fn a_conflict_is_settled_by_the_state() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a"])?;
@@ -233,9 +233,9 @@ async fn a_command_gives_code_and_streams() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Half of a listing is no listing: the files that are missing would be taken for gone.
+/// Half a listing is no listing: missing files would count as deleted.
 #[tokio::test]
-async fn a_listing_of_a_container_that_ends_meanwhile_is_made_otherwise() -> anyhow::Result<()> {
+async fn the_files_of_a_container_that_ends_meanwhile_are_listed_in_another_way() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a"])?;
     let half = "d\x004096\x000\x00755\x00\x00\x00f\x001\x000\x00644\x00a\x00\x00";
     let last = (6 * 50_002).to_string();
@@ -243,7 +243,7 @@ async fn a_listing_of_a_container_that_ends_meanwhile_is_made_otherwise() -> any
     let engine = fake.client().await?;
     assert_eq!(engine.list("a", "/x", 1).await?.map(|l| l.entries.len()), Some(1));
     fake.state().commands.insert(last, (137, half, ""));
-    // The fake's archive has nothing.
+    // The fake's archive is empty.
     assert_eq!(engine.list("a", "/x", 1).await?, None);
     Ok(())
 }
@@ -253,16 +253,16 @@ async fn memory_of_a_stopped_container_cannot_be_seen() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a"])?;
     fake.change("a", |c| c.power = Power::Exited);
     let error = fake.client().await?.list("a", "/run/x", 1).await.unwrap_err();
-    // The fake has no file system: /run itself is asked for first, and is in memory.
+    // The fake has no file system. /run itself is looked up first, and it is in memory.
     assert!(matches!(&error, EngineError::NotVisible { mount, .. } if mount == "/run"), "{error:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_pull_that_only_says_the_same_again_does_not_move() -> anyhow::Result<()> {
+async fn a_pull_that_repeats_its_progress_counts_as_stuck() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&[])?;
     let step = |id: &str, status: &str, now: i64| serde_json::json!({ "id": id, "status": status, "progressDetail": { "current": now, "total": 9_000_000 } });
-    // As the containerd store tells it: every open layer, over and over.
+    // As the containerd store reports progress: every open layer, over and over.
     fake.state().steps = vec![
         step("a", "Downloading", 1_000_000),
         step("b", "Downloading", 1_000_000),
@@ -290,7 +290,7 @@ async fn a_pull_that_only_says_the_same_again_does_not_move() -> anyhow::Result<
 #[case::platform("no matching manifest for linux/arm64/v8 in the manifest list entries", Some("linux/arm64"))]
 #[case::containerd("no match for platform in manifest: not found", Some("platform"))]
 #[tokio::test]
-async fn what_an_engine_calls_404_is_told_apart(
+async fn the_causes_of_a_404_are_told_apart(
     #[case] says: &'static str,
     #[case] kept: Option<&str>,
 ) -> anyhow::Result<()> {
@@ -309,9 +309,9 @@ async fn what_an_engine_calls_404_is_told_apart(
     Ok(())
 }
 
-/// Kubelets report by the engine's clock: a virtual machine's may be seconds behind ours.
+/// Kubelets report by the engine's clock. In a virtual machine that clock may be seconds behind ours.
 #[tokio::test]
-async fn its_time_is_its_own() -> anyhow::Result<()> {
+async fn the_engines_time_is_read_from_the_engine() -> anyhow::Result<()> {
     let engine = FakeEngine::with(&["w"])?;
     engine.state().ahead = jiff::SignedDuration::from_secs(-30);
     let behind = jiff::Timestamp::now().duration_since(engine.client().await?.now().await?);

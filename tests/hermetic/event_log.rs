@@ -1,4 +1,4 @@
-//! What a long run costs its process: this test binary starts itself again as the writer.
+//! What a long run costs its process. This test binary starts itself again as the writer.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::story::observed;
 
 /// Bytes of log that the writer makes.
 const LENGTH: u64 = 40 << 20;
-/// What the log may add to the writer's memory at most, in KiB: held in memory, the records would take ten times the length
-/// of the log.
+/// Limit for the memory that the log adds to the writer, in KiB. Held in memory, the records would take ten times the
+/// length of the log.
 const LIMIT: u64 = 30 << 10;
 
 #[tokio::test]
@@ -32,11 +32,11 @@ async fn the_memory_of_a_writer_does_not_grow_with_its_log() {
     assert_eq!(read("judged"), "1", "what another scenario recorded was judged");
 }
 
-/// The writer may put 2 KiB into a file, as if the disk were full then, and later more.
+/// The writer may write 2 KiB into a file, as if the disk were full then, and more later.
 #[tokio::test]
 async fn a_log_of_a_full_disk_is_read_and_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
-    // Without the trap the signal of setrlimit(2) would end it.
+    // Without the trap, the signal of setrlimit(2) would end the process.
     let exec = Exec::new("/bin/sh")
         .args(["-c", "trap '' XFSZ; ulimit -S -f 4; exec \"$0\" --exact event_log::hindered --ignored"])
         .arg(std::env::current_exe().unwrap())
@@ -51,9 +51,9 @@ async fn a_log_of_a_full_disk_is_read_and_says_what_is_missing() {
     assert!(report.defects.iter().any(|d| d.starts_with(&missing)), "{:?}", report.defects);
 }
 
-/// As a process that is killed in a write leaves it for the next one.
+/// Half a line, as a process killed during a write leaves it.
 #[test]
-fn a_log_is_gone_on_with_behind_half_a_line() {
+fn a_log_that_ends_in_half_a_line_is_continued() {
     let dir = tempfile::tempdir().unwrap();
     let note = |log: &EventLog, text: &str| log.append(Event::Noted { text: text.into() });
     note(&EventLog::open(dir.path(), "r").unwrap(), "first");
@@ -115,7 +115,8 @@ fn writer() {
                 object: object.clone(),
             });
         }
-        // The program itself grows with every test, and what it loads for the first records is no growth of the log.
+        // The program itself grows with every test. Memory that it loads for the first records is no growth of the
+        // log.
         base = base.or_else(|| Some(peak()));
     }
     std::fs::write(dir.join("base"), base.unwrap().to_string()).unwrap();
@@ -155,7 +156,7 @@ fn no_value_of_a_secret_variable_gets_into_the_log() {
 }
 
 #[test]
-fn a_secret_that_is_known_late_is_taken_out_of_what_was_written() {
+fn a_secret_that_becomes_known_late_is_removed_from_written_records() {
     let dir = tempfile::tempdir().unwrap();
     let log = EventLog::open(dir.path(), "r").unwrap();
     let early = ["got hunter22-x here", "a \"quoted\" hunter22-x", "none"];
@@ -174,7 +175,7 @@ fn a_secret_that_is_known_late_is_taken_out_of_what_was_written() {
             && texts[1].ends_with("*000000001\"}")
             && texts[2].contains("none")
     );
-    // Names are what judges tell things apart by.
+    // Judges tell objects apart by their names, so names stay.
     assert!(
         texts[3].contains(r#""name":"web-0","uid""#) && texts[3].contains(r#""metadata":{"name":"web-0"}"#)
     );

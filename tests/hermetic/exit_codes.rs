@@ -1,4 +1,4 @@
-//! Codes that commands end with, and what they leave where something went wrong on the way.
+//! The exit codes of commands, and the files that remain after an error on the way.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn has_images_of(fake: &FakeEngine, version: &str) -> anyhow::Result<()> {
 
 /// The engine has the images of the first version, and cannot pull those of the second.
 #[tokio::test]
-async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::Result<()> {
+async fn a_run_reports_its_first_version_even_if_the_second_cannot_begin() -> anyhow::Result<()> {
     let (home, fake) = (Home::new(), FakeEngine::with(&[])?);
     has_images_of(&fake, "1.35.")?;
     let args = ["run", "--profile", "current", "--k8s", "1.35,1.36", "--suite", "stateless"];
@@ -51,7 +51,7 @@ async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::
     for file in ["report.json", "junit.xml", "report.html"] {
         assert!(run.join(file).is_file(), "{file}: {}", ended.out);
     }
-    // Its own end, and that of what never began.
+    // The run's own end, and the end of the version that never began.
     let log = std::fs::read_to_string(run.join("events.jsonl"))?;
     let ends: Vec<&str> = log.lines().filter(|line| line.contains(r#""event":"run-ended""#)).collect();
     assert!(matches!(ends[..], [_, cut] if cut.contains(r#""verdict":"inconclusive""#)), "{log}");
@@ -98,7 +98,7 @@ async fn output_on_a_full_disk_is_told_and_hides_no_result() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn what_is_open_is_listed_without_an_engine() -> anyhow::Result<()> {
+async fn open_faults_are_listed_without_an_engine() -> anyhow::Result<()> {
     let (home, fake) = (Home::new(), FakeEngine::with(&["w"])?);
     let dir = home.dir.path().join("state/seatrial/clusters/three");
     std::fs::create_dir_all(&dir)?;
@@ -114,7 +114,7 @@ async fn what_is_open_is_listed_without_an_engine() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// README.md says which suites `make suites` runs: those that need not be named.
+/// README.md names the suites that `make suites` runs: those that run without being named.
 #[test]
 fn the_suites_that_need_not_be_named_are_the_first_five() {
     let only_named: Vec<bool> = SUITES.iter().map(|s| s.only_named()).collect();

@@ -65,7 +65,7 @@ fn target(fault: &dyn Fault, node: &Node) -> Target {
 }
 
 #[tokio::test]
-async fn a_fault_takes_hold_once_and_clears_twice() -> anyhow::Result<()> {
+async fn a_fault_acts_once_and_can_be_cleared_twice() -> anyhow::Result<()> {
     for fault in lasting() {
         let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
@@ -131,7 +131,7 @@ async fn every_fault_clears_from_every_power_state(
 }
 
 #[tokio::test]
-async fn a_restart_under_way_is_waited_for() -> anyhow::Result<()> {
+async fn a_restart_in_progress_is_waited_for() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     fake.change("w", |c| c.power = Power::Restarting);
     let node = fake.node("w").await?;
@@ -146,10 +146,10 @@ async fn a_restart_under_way_is_waited_for() -> anyhow::Result<()> {
 
 #[rstest]
 #[tokio::test]
-async fn a_node_that_is_down_already_is_somebody_elses_outage(
+async fn a_node_that_is_already_down_is_somebody_elses_outage(
     #[values(Power::Exited, Power::Paused)] power: Power,
 ) -> anyhow::Result<()> {
-    // A pod can be deleted wherever its node is.
+    // A pod can be deleted whatever the state of its node.
     for fault in FAULTS.iter().filter(|f| !f.name().starts_with("delete-pod")) {
         let fake = FakeEngine::cluster(&["cp"])?;
         fake.change("w", |c| c.power = power);
@@ -167,7 +167,7 @@ async fn a_node_that_is_down_already_is_somebody_elses_outage(
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_refused() -> anyhow::Result<()> {
+async fn a_foreign_node_is_refused() -> anyhow::Result<()> {
     for fault in FAULTS {
         for power in [Power::Running, Power::Exited] {
             let fake = FakeEngine::cluster(&["cp"])?;
@@ -206,7 +206,7 @@ async fn a_changed_address_is_in_the_proof() -> anyhow::Result<()> {
     let (a, b) = (fake.node("a").await?, fake.node("b").await?);
     inject(&StopNode::DEFAULT, &a, soon()).await?;
     inject(&StopNode::DEFAULT, &b, soon()).await?;
-    // Docker gives the lowest free address to the container that starts first: that was the address of `a`.
+    // Docker gives the lowest free address to the first container that starts. That was the address of `a`.
     let proof = StopNode::DEFAULT.clear(&b, soon()).await?;
     assert_eq!(proof["address_changed"], true);
     assert_eq!((&proof["address_before"], &proof["address"]), (&"172.18.0.3".into(), &"172.18.0.2".into()));
@@ -319,7 +319,7 @@ async fn files_that_are_no_intent_are_reported_and_removed() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_node_made_anew_is_not_touched_for_an_old_intent() -> anyhow::Result<()> {
+async fn a_node_created_again_is_not_touched_for_an_old_intent() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a", "b"])?;
     let log = IntentLog::open(fake.dir())?;
     for name in ["a", "b"] {
@@ -339,7 +339,7 @@ async fn a_node_made_anew_is_not_touched_for_an_old_intent() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_healed_stays_open_and_the_others_do_not() -> anyhow::Result<()> {
+async fn one_fault_that_cannot_be_healed_does_not_keep_the_others_open() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a", "b"])?;
     let engine = fake.client().await?;
     let log = IntentLog::open(fake.dir())?;
@@ -356,9 +356,9 @@ async fn one_that_cannot_be_healed_stays_open_and_the_others_do_not() -> anyhow:
     Ok(())
 }
 
-/// A process that shares a cluster must not heal a fault in the middle of another process's claim.
+/// A process with shared access must not heal a fault in the middle of another process's claim.
 #[tokio::test]
-async fn a_fault_of_somebody_who_lives_is_healed_by_nobody_who_shares() -> anyhow::Result<()> {
+async fn a_fault_of_a_living_process_is_not_healed_by_shared_holders() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["alive", "dead", "mine"])?;
     let engine = fake.client().await?;
     let log = IntentLog::open(fake.dir())?;
@@ -384,7 +384,7 @@ async fn a_fault_of_somebody_who_lives_is_healed_by_nobody_who_shares() -> anyho
 }
 
 #[tokio::test]
-async fn who_shares_a_cluster_breaks_no_node() -> anyhow::Result<()> {
+async fn a_shared_holder_cannot_inject_a_fault() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let log = IntentLog::open(fake.dir())?.shared();
     let node = fake.node("w").await?;

@@ -33,7 +33,7 @@ async fn a_control_plane_is_a_target_while_enough_others_serve() -> anyhow::Resu
         let fake = FakeEngine::cluster(&PLANES)?;
         let target = Target::from(&fake.plane("cp1").await?);
         fault.check(&target, soon()).await?;
-        // The last one that serves: whatever is wrong with the others.
+        // The last control plane that serves, whatever is wrong with the others.
         fake.change("cp2", |c| c.serves = false);
         fake.change("cp3", |c| c.power = Power::Exited);
         let error = fault.check(&target.allow_last_control_plane(), soon()).await.unwrap_err();
@@ -44,7 +44,7 @@ async fn a_control_plane_is_a_target_while_enough_others_serve() -> anyhow::Resu
     Ok(())
 }
 
-/// With one of three down, another one may not go: etcd would be left with one member of three.
+/// With one of three down, a second one may not be stopped: etcd would have one member of three.
 #[rstest]
 #[case::stopped(|f: &FakeEngine| f.change("cp3", |c| c.power = Power::Exited), "its API server is not ready")]
 #[case::frozen(|f: &FakeEngine| f.change("cp3", |c| c.power = Power::Paused), "its API server is not ready")]
@@ -80,7 +80,7 @@ async fn a_control_plane_whose_loss_would_cost_the_majority_is_refused(
     Ok(())
 }
 
-/// (control planes, of which are down besides the target, whether the target may go)
+/// (control planes, how many of them are down besides the target, whether the target may be stopped)
 #[rstest]
 #[case(2, 0, false)]
 #[case(3, 0, true)]
@@ -109,7 +109,7 @@ async fn the_majority_is_counted_for_any_number_of_members(
     Ok(())
 }
 
-/// It is no node: nothing of Kubernetes runs there, and its image is not ours.
+/// The load balancer is no node: nothing of Kubernetes runs there, and its image is not ours.
 #[tokio::test]
 async fn the_load_balancer_is_no_target() -> anyhow::Result<()> {
     for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
@@ -129,7 +129,7 @@ async fn the_load_balancer_is_no_target() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::Result<()> {
+async fn the_last_control_plane_is_a_target_only_on_explicit_request() -> anyhow::Result<()> {
     for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
         let fake = FakeEngine::cluster(&["cp"])?;
         let target = Target::from(&fake.plane("cp").await?);
@@ -143,7 +143,7 @@ async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::
     Ok(())
 }
 
-/// A control plane of another cluster on the same engine helps nobody.
+/// A control plane of another cluster on the same engine does not count.
 #[tokio::test]
 async fn only_control_planes_of_the_same_cluster_count() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&PLANES)?;
@@ -156,7 +156,7 @@ async fn only_control_planes_of_the_same_cluster_count() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn faults_of_a_pod_prove_what_became_of_it() -> anyhow::Result<()> {
+async fn faults_of_a_pod_prove_their_effect_on_it() -> anyhow::Result<()> {
     for (fault, wanted) in [
         (&KillContainer as &dyn Fault, json!({ "exit_code": 137, "container_id": "c1", "restarts": 1 })),
         (&DeletePod::GRACEFULLY, json!({ "uid": "u1", "gone": false })),
@@ -175,7 +175,7 @@ async fn faults_of_a_pod_prove_what_became_of_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_pod_must_be_named_and_be_there() -> anyhow::Result<()> {
+async fn a_pod_must_be_named_and_exist() -> anyhow::Result<()> {
     for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Pod) {
         let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
@@ -190,7 +190,7 @@ async fn a_pod_must_be_named_and_be_there() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_pod_is_deleted_though_its_node_is_down() -> anyhow::Result<()> {
+async fn a_pod_is_deleted_even_if_its_node_is_down() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     fake.change("w", |c| c.power = Power::Exited);
     let node = fake.node("w").await?;
@@ -204,10 +204,10 @@ async fn a_pod_is_deleted_though_its_node_is_down() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_disk_is_not_filled_at_the_hosts_expense() -> anyhow::Result<()> {
+async fn a_full_disk_of_a_node_leaves_room_on_the_host() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let target = Target::from(&fake.node("w").await?);
-    // The fake has 40 GiB, of which 5 must stay.
+    // The fake has 40 GiB, of which 5 must stay free.
     for (gib, fits) in [(35, true), (36, false), (u64::MAX >> 30, false)] {
         let checked = FillDisk { bytes: gib << 30, ..FillDisk::DEFAULT }.check(&target, soon()).await;
         assert_eq!(checked.is_ok(), fits, "{checked:?}");
@@ -220,7 +220,7 @@ async fn a_disk_is_not_filled_at_the_hosts_expense() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The engine tells what it was asked for. Whether the node is slow still, only its kernel knows.
+/// The engine reports the quota that was requested. Only the node's kernel knows whether the node is still slow.
 #[tokio::test]
 async fn a_limit_that_the_kernel_still_has_is_not_cleared() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
@@ -236,7 +236,7 @@ async fn a_limit_that_the_kernel_still_has_is_not_cleared() -> anyhow::Result<()
     Ok(())
 }
 
-/// The engine says that it runs, and nothing in it does.
+/// The engine reports the node as running, but no command runs in it.
 #[tokio::test]
 async fn a_node_that_runs_no_command_is_not_resumed() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
@@ -263,10 +263,10 @@ async fn a_limit_that_somebody_else_set_is_left_alone() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Neither can be healed alone: the taint needs a control plane, which is down too, and later in
-/// the order of addresses.
+/// Neither fault can be healed alone. The taint needs a control plane, which is down too, and comes later in the
+/// order of addresses.
 #[tokio::test]
-async fn what_needs_another_healing_first_gets_a_second_try() -> anyhow::Result<()> {
+async fn a_fault_that_needs_another_one_healed_first_gets_a_second_try() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let log = IntentLog::open(fake.dir())?;
     let (worker, plane) = (Target::from(&fake.node("w").await?), Target::from(&fake.plane("cp").await?));
@@ -301,9 +301,9 @@ async fn faults_of_one_node_are_healed_together() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The engine comes to a request when whoever sent it is dead, and the next one has begun to heal.
+/// The engine handles the request when its sender is already dead and the next process has begun to heal.
 #[tokio::test]
-async fn a_kill_that_comes_late_is_healed_and_not_overtaken() -> anyhow::Result<()> {
+async fn a_kill_that_the_engine_handles_late_is_healed() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
     log.write(&KillNode, &node, soon()).await?;
@@ -323,7 +323,7 @@ async fn a_kill_that_comes_late_is_healed_and_not_overtaken() -> anyhow::Result<
 #[case::nothing("", "is not gone")]
 #[case::still_there("broken=true\nstate=inactive\n", "is not gone on w: state inactive")]
 #[tokio::test]
-async fn what_is_not_said_to_be_gone_is_not_gone(
+async fn a_fault_counts_as_present_until_its_absence_is_proved(
     #[case] said: &'static str,
     #[case] text: &str,
 ) -> anyhow::Result<()> {
@@ -350,7 +350,7 @@ async fn a_script_that_fails_says_so_without_its_whole_text() -> anyhow::Result<
     Ok(())
 }
 
-/// Nobody could heal it.
+/// No program could heal such a fault.
 #[tokio::test]
 async fn a_fault_that_is_not_in_the_list_gets_no_intent() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
@@ -361,7 +361,7 @@ async fn a_fault_that_is_not_in_the_list_gets_no_intent() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// A fault of a caller's own is open after its process was killed.
+/// A fault of the caller's own is still open after the process was killed.
 #[tokio::test]
 async fn an_own_fault_is_healed_by_the_program_that_knows_it_and_kept_by_another() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["v", "w"])?;
@@ -386,7 +386,7 @@ async fn an_own_fault_is_healed_by_the_program_that_knows_it_and_kept_by_another
              cluster instead"
         ))
     );
-    // What the other program knows is healed all the same; what it does not know stays.
+    // Faults that the other program knows are healed nevertheless. The unknown fault stays.
     let left: Vec<String> = other.list()?.into_iter().map(|intent| intent.fault).collect();
     assert_eq!(left, ["stranger"]);
     let healed = heal_all(&engine, &knows, soon()).await?;
@@ -450,7 +450,7 @@ fn every_parameter_can_be_given() {
         for parameter in fault.parameters() {
             let words = [format!("{}={}", parameter.name, "7")];
             let given = Given::read(*fault, &words).unwrap();
-            // A plain number is a size and a number, and no duration.
+            // A plain number is a size or a count, and no duration.
             let long = Given::read(*fault, &[format!("{}=7s", parameter.name)]).unwrap();
             let changed = fault.with(&given).or_else(|_| fault.with(&long)).unwrap();
             assert_ne!(format!("{changed:?}"), format!("{fault:?}"), "{}", parameter.name);
@@ -458,7 +458,7 @@ fn every_parameter_can_be_given() {
     }
 }
 
-/// docs/faults.md is made from the list.
+/// docs/faults.md is generated from the list.
 #[test]
 fn the_page_of_faults_equals_the_list() {
     let head = ["fault", "what it does", "proof", "how it is cleared", "parameters"].join(" | ");
@@ -477,7 +477,7 @@ fn the_page_of_faults_equals_the_list() {
     assert!(page.contains(&rows), "docs/faults.md lacks this table:\n{rows}");
 }
 
-/// A fault of a caller's own on a pod, which judges cannot know by its name.
+/// A fault of the caller's own on a pod. Judges cannot know it by its name.
 #[tokio::test]
 async fn a_fault_on_a_pod_says_so_in_its_proof() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
@@ -489,13 +489,13 @@ async fn a_fault_on_a_pod_says_so_in_its_proof() -> anyhow::Result<()> {
     assert!(!seatrial::judge::fault::reaches_node("own", &proof));
     let other = on_pod.recorded(Value::Null);
     assert!(!seatrial::judge::fault::reaches_node("own", &other), "{other}");
-    // Also where a pod was named to it: this one is on the node.
+    // A fault on a node says so even if a pod was named to it.
     let (on_node, _) = log.write(&KillNode, Target::pod(&fake.node("w").await?, "ns", "p"), soon()).await?;
     assert!(seatrial::judge::fault::reaches_node("own", &on_node.recorded(json!({ "pod": "x" }))));
     Ok(())
 }
 
-/// Judges know by these names which faults of older records leave their node alone.
+/// Judges use these names to recognise the faults of older records that leave their node alone.
 #[test]
 fn judges_know_the_faults_on_pods() {
     let on_pods: Vec<&str> =

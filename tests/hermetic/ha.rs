@@ -1,5 +1,4 @@
-//! Part E judged from a told story: the truth passes, and each thing that can be pretended turns its
-//! claim.
+//! Part E judged from a made-up story: the true story passes, and each falsehood turns its claim.
 
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
@@ -15,8 +14,8 @@ use crate::upgrade::{comes_out, put, second};
 const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
 const ADDRESS: &str = "172.18.0.4";
 
-/// `cp`, which leads, is stopped at 20 s, is Unknown at 50 s, comes back at 60 s; the API is away for
-/// 5 s at first, and for 4 s then.
+/// `cp`, the leader, is stopped at 20 s, is Unknown at 50 s, and comes back at 60 s. The API is away for 5 s after
+/// the stop, and for 4 s after the return.
 pub fn told() -> Story {
     let mut s = Story::default();
     let budget = |seconds| Allowed {
@@ -99,7 +98,7 @@ fn node_is(ready: &str) -> Event {
     }))
 }
 
-/// An answer a second.
+/// One answer each second.
 fn answers(s: &mut Story, count: usize) {
     for _ in 0..count {
         sampled_by_both(s, Outcome::Acknowledged);
@@ -143,7 +142,7 @@ fn fault_of(s: &mut Story, other: &str) {
     });
 }
 
-/// The API does not answer any more from so many seconds on, for so long.
+/// The API stops answering at this second, for this long.
 fn silent(s: &mut Story, from: f64, to: f64) {
     s.records.iter_mut().for_each(|r| {
         let at = r.mono_us as f64 / 1e6;
@@ -156,7 +155,7 @@ fn silent(s: &mut Story, from: f64, to: f64) {
     });
 }
 
-/// Everything from the first answer after the fault on happens 20 s later.
+/// Everything from the first answer after the fault happens 20 s later.
 fn noticed_late(s: &mut Story) {
     for record in s.records.iter_mut().filter(|r| r.mono_us >= 24_000_000) {
         record.mono_us += 20_000_000;
@@ -456,7 +455,7 @@ pub(super) static LIES: &[Lie] = &[
     ),
 ];
 
-/// Each condition of a check counts by itself: one is bent, the others hold.
+/// Each condition of a check counts by itself: one is falsified, the others hold.
 #[rstest]
 #[case::unknown_before("E3", |s: &mut Story| unknown(s, 17.9, "cp"), Inconclusive, "cp was not seen Unknown")]
 #[case::unknown_as_it_stops("E3", |s: &mut Story| unknown(s, 18.0, "cp"), Passed, "cp Unknown took 0.0 s")]
@@ -475,7 +474,7 @@ fn what_is_bent_shows_in_its_line(
     says(&story.judge(id), conclusion, said);
 }
 
-/// The one node that is seen Unknown, at a second.
+/// The second at which the one Unknown node was seen Unknown.
 fn unknown(s: &mut Story, second: f64, node: &str) {
     let unknown = |r: &Record| matches!(&r.event, Event::ObjectChanged { object, .. } if object["status"]["conditions"][0]["status"] == "Unknown");
     let at = s.records.iter().position(unknown).unwrap();
@@ -496,7 +495,7 @@ fn no_member(s: &mut Story) {
     }
 }
 
-/// An earlier fault on the same node was healed before, at another address.
+/// An earlier fault on the same node was already healed, at another address.
 fn earlier_fault(s: &mut Story) {
     let (id, fault, node) = ("f0".into(), "stop".into(), "cp".into());
     let proof = json!({"power": "running", "was": "exited", "address": "172.18.0.9"});
@@ -515,7 +514,7 @@ fn the_budgets_are_in_the_findings() {
 }
 
 #[test]
-fn an_outage_before_the_fault_is_not_the_faults() {
+fn an_outage_before_the_fault_does_not_count() {
     let mut story = told();
     silent(&mut story, 1.0, 4.0);
     let finding = story.judge("E1");
@@ -523,7 +522,7 @@ fn an_outage_before_the_fault_is_not_the_faults() {
     assert!(finding.evidence().contains("api 2 times"), "{}", finding.evidence());
 }
 
-/// E4's fault is on a worker: all control planes run, so that none of them had to be refused.
+/// E4's fault hits a worker. All control planes run, so the refusal cannot be about them.
 #[test]
 fn e4_is_not_proved_while_a_worker_is_down() {
     let mut story = told();
@@ -537,8 +536,8 @@ fn e4_is_not_proved_while_a_worker_is_down() {
     comes_out(&story.records, "E4", Inconclusive);
 }
 
-/// Every other request is refused while the control plane is down and while it comes back, never two in a row. A run of an
-/// earlier version has no figure for that: twice the longest absence counts.
+/// Every other request is refused while the control plane is down and while it comes back, never two in a row. A run
+/// of an earlier version has no budget for that, so twice the longest absence counts.
 #[rstest]
 #[case::recorded(true)]
 #[case::of_an_earlier_version(false)]
@@ -582,7 +581,7 @@ fn each_figure_of_the_absences_counts(#[case] figure: &str, #[case] allowed: f64
     says(&story.judge("E1"), Conclusion::Failed, said);
 }
 
-/// The node was Unknown long before the fault: how long that took shows nothing of the loss of the leader.
+/// The node was Unknown long before the fault. The time until then shows nothing about the loss of the leader.
 #[test]
 fn a_node_that_was_unknown_before_the_fault_was_not_noticed_by_it() {
     let mut story = told();

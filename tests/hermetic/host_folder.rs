@@ -1,5 +1,5 @@
-//! Folders on the nodes that tests fill: nothing of somebody else's is deleted. The shells run for real, each
-//! node with a folder of the test as its disk.
+//! Folders on the nodes that tests fill: nobody else's files are deleted. The shells really run, with a folder of the
+//! test as each node's disk.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Ground {
         HostFolder::new("r1", namespace, path).release(&self.client, &self.nodes(), soon()).await
     }
 
-    /// Namespace and path of each record, of both nodes, which have the same.
+    /// Namespace and path of each record. Both nodes have the same records.
     async fn records(&self) -> anyhow::Result<Vec<(String, String)>> {
         let names = |found: Vec<FolderRecord>| -> Vec<_> {
             found.into_iter().map(|r| (r.namespace, r.path)).collect()
@@ -93,18 +93,18 @@ async fn a_folder_is_recorded_and_given_back_empty() -> anyhow::Result<()> {
     for path in [DATA, below.as_str()] {
         assert_eq!(ground.claim("a", path).await?, 0);
         assert_eq!(ground.records().await?, [named("a", path)]);
-        // What fills it needs it empty: the record is not in it.
+        // The program that fills the folder needs it empty, so the record lies elsewhere.
         assert_eq!(std::fs::read_dir(ground.on("w", path))?.count(), 0, "{path}");
         let rows = ground.fill("w", path)?;
         ground.release("a", path).await?;
         assert!(!rows.exists() && ground.records().await?.is_empty());
-        // A folder above may be of somebody who has made it; ours goes.
+        // A folder above it may belong to somebody else. Ours is removed.
         assert_eq!(ground.on("w", path).exists(), path == DATA, "{path}");
     }
     Ok(())
 }
 
-/// One node is enough to refuse, and the others stay as they are.
+/// One node is enough for a refusal. The folders of the others stay as they are.
 #[tokio::test]
 async fn files_without_a_record_are_refused_and_stay() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
@@ -116,14 +116,14 @@ async fn files_without_a_record_are_refused_and_stay() -> anyhow::Result<()> {
     );
     assert!(error.hint().unwrap().contains("docker exec cp ls -la /mnt/data"));
     assert!(rows.exists() && ground.records().await?.is_empty());
-    // Neither does giving back what was never had.
+    // Returning a folder that was never taken deletes nothing, either.
     ground.release("a", DATA).await.unwrap_err();
     assert!(rows.exists());
     Ok(())
 }
 
 #[tokio::test]
-async fn what_a_killed_test_left_is_emptied_by_the_next_one() -> anyhow::Result<()> {
+async fn the_next_test_empties_the_folder_of_a_killed_one() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     ground.claim("a", DATA).await?;
     let rows = ground.fill("w", DATA)?;
@@ -191,7 +191,7 @@ async fn a_path_that_somebody_else_uses_is_refused(
     let error = ground.claim("a", DATA).await.unwrap_err();
     assert!(matches!(error, HostFolderError::Used { .. }) && error.to_string().ends_with(why), "{error}");
     assert!(error.hint().unwrap().contains("kubectl get persistentvolumes,pods"));
-    // From now on the files may be theirs: no record permits to delete them, also once the user is gone.
+    // From now on the files may be theirs. No record permits the deletion, even after the user is gone.
     assert!(rows.exists() && ground.records().await?.is_empty());
     let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
     ground.api.remove(kind, object["metadata"]["namespace"].as_str().unwrap_or_default(), name);
@@ -200,7 +200,7 @@ async fn a_path_that_somebody_else_uses_is_refused(
     Ok(())
 }
 
-/// The same object, made by seatrial.
+/// The same object, created by seatrial.
 fn made(mut object: Value) -> Value {
     object["metadata"]["managedFields"] = json!([{"manager": FIELD_MANAGER, "operation": "Apply"}]);
     object
@@ -213,7 +213,7 @@ fn made(mut object: Value) -> Value {
 #[case::other_path(pod("default", "/mnt/data2", "Running"))]
 #[case::no_path(volume(json!({}), json!({})))]
 #[tokio::test]
-async fn what_is_not_in_the_way_keeps_nobody_away(#[case] object: Value) -> anyhow::Result<()> {
+async fn unrelated_objects_do_not_block_a_folder(#[case] object: Value) -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     ground.api.put(object);
     ground.claim("a", DATA).await?;
@@ -221,9 +221,9 @@ async fn what_is_not_in_the_way_keeps_nobody_away(#[case] object: Value) -> anyh
     Ok(())
 }
 
-/// The dead test's own pod, in a namespace that cannot go: its files are still ours once it has gone.
+/// The dead test's own pod, in a namespace that cannot be deleted. Its files are still ours after the pod has gone.
 #[tokio::test]
-async fn what_a_dead_test_still_uses_stays_recorded() -> anyhow::Result<()> {
+async fn a_folder_that_a_dead_test_still_uses_stays_recorded() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     ground.claim("a", DATA).await?;
     ground.api.put(pod("a", DATA, "Running"));
@@ -234,7 +234,7 @@ async fn what_a_dead_test_still_uses_stays_recorded() -> anyhow::Result<()> {
 
 /// Somebody began to use it while the test ran.
 #[tokio::test]
-async fn what_somebody_uses_by_now_is_left_to_them() -> anyhow::Result<()> {
+async fn a_folder_that_somebody_uses_by_now_is_left_alone() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     ground.claim("a", DATA).await?;
     let rows = ground.fill("w", DATA)?;
@@ -255,7 +255,7 @@ async fn folders_of_namespaces_that_are_gone_are_swept() -> anyhow::Result<()> {
     let unrecorded = ground.fill("w", "/mnt/seatrial/theirs")?;
     ground.api.put(pod("default", &used, "Running"));
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
-    // Neither is seatrial's any more.
+    // From then on neither folder is seatrial's.
     assert!(said.iter().all(|left| !left.stays), "{said:?}");
     let on_w: Vec<&String> = said.iter().map(|left| &left.text).filter(|s| s.contains(" on w ")).collect();
     assert_eq!(
@@ -274,7 +274,7 @@ async fn folders_of_namespaces_that_are_gone_are_swept() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was read a moment ago may be withdrawn, and a path may lead somewhere else.
+/// The record that was just read may be withdrawn, and a path may lead somewhere else.
 #[tokio::test]
 async fn a_node_empties_only_what_its_own_record_permits() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
@@ -283,7 +283,7 @@ async fn a_node_empties_only_what_its_own_record_permits() -> anyhow::Result<()>
     let rows = ground.fill("w", DATA)?;
     let error = node.empty_folder(&record, soon()).await.unwrap_err();
     assert!(error.to_string().contains("no record permits it"), "{error}");
-    // A copy of a record under another name, and one that is no record.
+    // A copy of a record under another name, and a file that is no record.
     node.record_folder(&record, soon()).await?;
     let records = ground.on("w", "/mnt/seatrial/.records");
     std::fs::rename(records.join("a+mnt+data"), records.join("b+mnt+data"))?;
@@ -329,7 +329,7 @@ async fn a_pod_on_a_link_to_the_folder_uses_it() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A record permits to empty its folder, and not one in it that a living test has.
+/// A record permits the removal of its own folder's contents, but not of a living test's folder inside.
 #[rstest]
 #[case::the_same(DATA)]
 #[case::below("/mnt/data/x")]
@@ -343,20 +343,20 @@ async fn a_folder_of_a_living_test_is_not_emptied(#[case] path: &str) -> anyhow:
     assert!(error.to_string().contains(&format!("the test in b has {path} on w")), "{error}");
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
     assert!(rows.exists() && (path == DATA || said[0].text.contains("so it stays")), "{said:?}");
-    // What a dead test left above it is recorded still.
+    // The dead test's folder above it is still recorded.
     assert!(said.iter().all(|left| left.stays), "{said:?}");
     Ok(())
 }
 
-/// The records lie there: who empties it empties them.
+/// This folder holds the records. Emptying it would delete them.
 #[tokio::test]
-async fn the_folder_of_all_records_is_nobodys() -> anyhow::Result<()> {
+async fn the_folder_of_all_records_cannot_be_used() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     assert!(matches!(ground.claim("a", ROOT).await, Err(HostFolderError::Path { .. })));
     Ok(())
 }
 
-/// The dead test's folder went, and the user made one of that name.
+/// The dead test's folder is gone, and the user created one of the same name.
 #[tokio::test]
 async fn another_folder_than_the_recorded_one_is_not_emptied() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
@@ -373,7 +373,7 @@ async fn another_folder_than_the_recorded_one_is_not_emptied() -> anyhow::Result
     Ok(())
 }
 
-/// `find -xdev` begins inside of a mount, and goes into one of the same device.
+/// `find -xdev` that starts inside a mount also enters mounts of the same device.
 #[rstest]
 #[case::there("/mnt/data")]
 #[case::below("/mnt/data/mysql")]
@@ -394,7 +394,7 @@ async fn a_folder_with_a_mount_is_not_emptied(#[case] mount: &str) -> anyhow::Re
     Ok(())
 }
 
-/// A user put a link to a larger disk where the folder was.
+/// A user replaced the folder by a link to a larger disk.
 #[tokio::test]
 async fn one_folder_that_cannot_be_swept_keeps_no_other_one() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
@@ -411,9 +411,9 @@ async fn one_folder_that_cannot_be_swept_keeps_no_other_one() -> anyhow::Result<
     Ok(())
 }
 
-/// Its files can be read, and nothing can be done to them.
+/// Its files can be read but not changed.
 #[tokio::test]
-async fn what_a_dead_test_left_on_a_stopped_node_is_named_and_stays_recorded() -> anyhow::Result<()> {
+async fn a_dead_tests_folder_on_a_stopped_node_is_named_and_stays_recorded() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     ground.claim("gone", DATA).await?;
     let rows = ground.fill("w", DATA)?;
@@ -424,19 +424,19 @@ async fn what_a_dead_test_left_on_a_stopped_node_is_named_and_stays_recorded() -
     assert!(w.text.contains("and stays: failed to empty /mnt/data on w: "), "{said:?}");
     assert!(!cp.stays && rows.exists(), "{said:?}");
     assert_eq!(ground.nodes[0].folder_records().await?.len(), 1);
-    // As soon as it runs it is emptied.
+    // As soon as the node runs, the folder is emptied.
     ground.engine.change("w", |c| c.power = Power::Running);
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
     assert!(said.len() == 1 && !said[0].stays && !rows.exists(), "{said:?}");
     Ok(())
 }
 
-/// Whether a folder of a dead test lies there is not known. The other node is looked at all the same.
+/// Whether this node has a folder of a dead test is unknown. The other node is examined nevertheless.
 #[rstest]
 #[case::files("/archive", Power::Exited)]
 #[case::state("GET /containers/w/json", Power::Running)]
 #[tokio::test]
-async fn a_node_that_cannot_be_read_counts_as_one_where_something_stays(
+async fn an_unreadable_node_counts_as_one_with_leftovers(
     #[case] asked: &'static str,
     #[case] power: Power,
 ) -> anyhow::Result<()> {

@@ -1,5 +1,4 @@
-//! The builder on tiny recipes: what it keeps, what it builds again, and what is left of it when
-//! it is killed.
+//! The builder on tiny recipes: what it caches, what it builds again, and what remains when it is killed.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -115,7 +114,7 @@ fn pieces(version: &str) -> Vec<Piece> {
     vec![piece("low", version, &[]), piece("left", "", &["low"]), piece("right", "", &["low"]), top]
 }
 
-/// What was recognised elsewhere, such as the password of a proxy, has no shape in what a tool prints.
+/// Secrets that were recognised elsewhere, such as a proxy's password, have no recognisable shape in a tool's output.
 #[tokio::test]
 async fn a_log_has_nothing_that_is_remembered_as_secret() {
     let yard = Yard::new();
@@ -147,7 +146,7 @@ async fn pieces_are_built_in_the_order_of_their_needs_and_only_once() {
 }
 
 #[tokio::test]
-async fn what_only_finished_pieces_need_is_not_built_again() {
+async fn a_piece_that_only_finished_pieces_need_is_not_built_again() {
     let yard = Yard::new();
     yard.build().await.unwrap();
     let low = yard.built().into_iter().find(|n| n.starts_with("low")).unwrap();
@@ -181,7 +180,7 @@ async fn a_changed_input_builds_what_depends_on_it_and_nothing_else() {
 #[tokio::test]
 async fn pieces_that_do_not_need_each_other_are_built_side_by_side() {
     let yard = Yard::new();
-    // Each waits for the other: one after the other they would never end.
+    // The two recipes wait for each other. Built one after the other, they would never end.
     let meet = yard.dir.path().display().to_string();
     for (side, other) in [("left", "right"), ("right", "left")] {
         let wait = format!("touch {meet}/{side}; until [ -e {meet}/{other} ]; do sleep 0.01; done");
@@ -204,7 +203,7 @@ async fn a_failing_recipe_names_its_log_and_leaves_nothing() {
 
     yard.recipe("right", "cp $NEED_LOW/file $OUT/file");
     assert!(yard.build().await.unwrap().made.contains(&"top".to_owned()));
-    // The build that failed may still be tidying up after `left`, which it was building.
+    // The failed build may still be stopping `left`, which it was building.
     let limit = soon();
     while !names(&yard.cache().join("building")).is_empty() && !limit.is_over() {
         limit.pause(Duration::from_millis(5)).await;
@@ -218,7 +217,7 @@ async fn a_failure_next_door_never_leaves_half_of_a_result() {
     let done = yard.dir.path().join("done");
     let many = "for i in $(seq 300); do echo x > $OUT/f$i; done; cp $NEED_LOW/file $OUT/file";
     yard.recipe("left", &format!("{many}; touch {}", done.display()));
-    // Fails while left's results are brought to the disk, which takes its time.
+    // This recipe fails while the results of `left` are written to the disk, which takes a while.
     yard.recipe(
         "right",
         &format!("until [ -e {} ]; do sleep 0.01; done; sleep 0.03; exit 1", done.display()),
@@ -251,7 +250,7 @@ async fn a_late_recipe_is_killed_and_says_what_it_did_last() {
     assert_eq!(names(&yard.cache().join("building")), [""; 0]);
 }
 
-/// A builder in a process of its own; the tests below start it in the yard's folder.
+/// A builder in its own process. The tests below start it in the yard's folder.
 #[tokio::test]
 #[ignore = "a child process of the tests in this file"]
 async fn builder_process() {
@@ -287,7 +286,7 @@ async fn a_killed_builder_leaves_nothing_finished_and_the_next_one_completes() {
     // Dropping the future kills the builder; its recipe is in a process group of its own.
     child.abort();
     assert!(child.await.unwrap_err().is_cancelled());
-    // It is gone when the kernel has taken its lock back.
+    // The builder has ended when the kernel has released its lock.
     let locks = yard.cache().join("locks");
     let right = names(&locks).into_iter().find(|n| n.starts_with("right")).unwrap();
     std::fs::File::open(locks.join(right)).unwrap().lock().unwrap();
@@ -320,7 +319,7 @@ async fn two_processes_at_once_build_once() {
 }
 
 #[tokio::test]
-async fn what_older_recipes_made_goes_when_nobody_used_it_for_a_while() {
+async fn results_of_older_recipes_are_removed_after_a_while_without_use() {
     let yard = Yard::new();
     let old = yard.build().await.unwrap();
     std::fs::write(yard.recipes().join("left/extra"), "x").unwrap();
@@ -337,12 +336,12 @@ async fn what_older_recipes_made_goes_when_nobody_used_it_for_a_while() {
     for name in yard.built() {
         age(&yard.cache().join("built").join(name), 20);
     }
-    // However old, what these recipes make stays; low and right are the same for both.
+    // Results of the present recipes stay, however old. `low` and `right` are the same in both.
     let gone = folders(day * 14);
     assert_eq!(gone.len(), 2, "{gone:?}");
     assert!(gone.iter().any(|f| old.dir.ends_with(f)) && !gone.iter().any(|f| new.dir.ends_with(f)));
 
-    // Whoever still has the old recipes says so by using them.
+    // A program with the old recipes marks its results as used by using them.
     let (one, other) = (outdated(day * 14).remove(0), outdated(day * 14).remove(1));
     age(&yard.cache().join("built").join(&one.folder), 0);
     assert!(!builder.remove(&one).await.unwrap(), "used since it was looked at");
@@ -357,7 +356,7 @@ async fn what_older_recipes_made_goes_when_nobody_used_it_for_a_while() {
 }
 
 #[tokio::test]
-async fn nothing_goes_while_another_process_builds() {
+async fn nothing_is_removed_while_another_process_builds() {
     let yard = Yard::new();
     yard.build().await.unwrap();
     let (begun, go) = (yard.dir.path().join("begun"), yard.dir.path().join("go"));
@@ -375,7 +374,8 @@ async fn nothing_goes_while_another_process_builds() {
     assert!(builder.remove(&before[0]).await.unwrap());
 }
 
-/// By its folder alone the image is known: where that went first and the engine refuses, two gigabytes stay for ever.
+/// Only its folder leads to the image. If the folder were removed first and the engine refused, two gigabytes would
+/// stay for ever.
 #[tokio::test]
 async fn an_image_that_could_not_be_pruned_is_tried_again() -> anyhow::Result<()> {
     let ground = Ground::new()?;

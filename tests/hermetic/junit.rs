@@ -1,4 +1,4 @@
-//! `junit.xml` as the readers of CI systems want it.
+//! `junit.xml` as CI systems read it.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use seatrial::report::Junit;
 
 use crate::report::{gone_wrong, render, report};
 
-/// What the strictest readers allow: Jenkins' xUnit plugin (`junit-10.xsd`) knows these attributes only; GitLab and
-/// CircleCI show the text of a failure and not its message, and tell tests by class name and name.
+/// The strictest readers: Jenkins' xUnit plugin (`junit-10.xsd`) knows these attributes only. GitLab and CircleCI
+/// show the text of a failure and not its message, and distinguish tests by class name and name.
 #[test]
 fn junit_is_what_jenkins_gitlab_and_circleci_read() {
     const ALLOWED: [(&str, &str); 9] = [

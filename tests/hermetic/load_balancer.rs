@@ -1,5 +1,5 @@
-//! The stand-in for kind's load balancer, run as kind runs Envoy, with the files that kind 0.33 writes
-//! and a program called `haproxy` that only notes what it is told.
+//! The stand-in for kind's load balancer, run as kind runs Envoy: with the files that kind 0.33 writes, and with a
+//! program called `haproxy` that only notes its commands.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use crate::state_folder::{Ground, soon, spec};
 
 const CLUSTERS: &str = include_str!("fixtures/load-balancer/cds.yaml");
 const LISTENERS: &str = include_str!("fixtures/load-balancer/lds.yaml");
-/// What kind leaves in either until it knows more.
+/// The content that kind gives both files at first.
 const EMPTY: &str = "resources: []";
-/// Takes every configuration; as the balancer itself it stays, and notes that it was told to reload.
+/// Accepts every configuration. As the running load balancer it stays, and notes each request to reload.
 const HAPROXY: &str = r#"#!/bin/sh
 [ "$1" != -c ] || exit 0
 trap 'echo reloaded' USR2
@@ -52,14 +52,14 @@ impl Stand {
         Ok(stand)
     }
 
-    /// As kind does it: beside the file, then into its place.
+    /// As kind does it: written next to the file, then moved into its place.
     fn put(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let (file, new) = (self.dir.path().join(name), self.dir.path().join(format!("{name}.tmp")));
         std::fs::write(&new, text)?;
         Ok(std::fs::rename(new, file)?)
     }
 
-    /// Runs it to its end, or until the future is dropped.
+    /// Runs the stand-in to its end, or until the future is dropped.
     async fn run(&self) -> Result<(), ExecError> {
         let path = format!("{}:{}", self.dir.path().display(), env!("PATH"));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("offline/load-balancer/envoy");
@@ -69,7 +69,7 @@ impl Stand {
         exec.env("PATH", path).run_with(Deadline::after(Duration::from_secs(60)), take).await.map(drop)
     }
 
-    /// Waits until a line has been said so many times.
+    /// Waits until a line was printed this many times.
     async fn hears(&self, part: &str, times: usize) -> anyhow::Result<()> {
         let deadline = Deadline::after(Duration::from_secs(50));
         loop {
@@ -98,7 +98,7 @@ async fn it_follows_the_files_that_kind_writes() -> anyhow::Result<()> {
         stand.hears("listens for cp1:6443 cp2:6443 cp3:6443", 1).await?;
         stand.hears("haproxy -W -db -f", 1).await?;
         let text = std::fs::read_to_string(stand.made())?;
-        // What the files say; the rest is the script's own.
+        // The backends that the files name. The rest is the script's own.
         for line in [
             "bind 0.0.0.0:6443",
             "timeout connect 3000ms",
@@ -111,7 +111,7 @@ async fn it_follows_the_files_that_kind_writes() -> anyhow::Result<()> {
         ] {
             ensure!(text.contains(line), "no {line:?} in {text}");
         }
-        // Exchanged later, they are followed without an end of what is under way.
+        // Files that are replaced later are followed without interrupting open connections.
         ensure!(!text.contains("shutdown-sessions"), "kind leaves connections alone: {text}");
         let cut = "  close_connections_on_host_health_failure: true\n  connect_timeout";
         let changed = CLUSTERS.replace("cp3", "cp4").replace("  connect_timeout", cut);
@@ -148,9 +148,9 @@ async fn it_refuses_what_it_does_not_know() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lock is a file in a cache: a creation of somebody with another cache may need the name just now.
+/// The lock is a file in a cache. A creation with another cache may need the name at this moment.
 #[tokio::test]
-async fn a_creation_leaves_the_load_balancers_name_that_somebody_else_lent() -> anyhow::Result<()> {
+async fn a_creation_leaves_the_load_balancers_name_to_another_borrower() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let Some(name) = balancer_of_kind()? else { return Ok(()) };
     ground.fake.state().containers.clear();
@@ -168,7 +168,7 @@ fn stand_in(fake: &FakeEngine, name: &str) {
     fake.state().images.insert(name.into(), [(STANDS_FOR_LABEL.to_owned(), name.to_owned())].into());
 }
 
-/// What a creation left that was killed while it had lent the name on [`FakeEngine`]'s engine to this image.
+/// The leftovers of a creation that was killed while it had lent the name on [`FakeEngine`]'s engine to this image.
 fn lent(ground: &Ground, image: &str) -> anyhow::Result<PathBuf> {
     let locks = ground.settings.cache.join("locks");
     std::fs::create_dir_all(&locks)?;
@@ -181,7 +181,8 @@ fn untagged(fake: &FakeEngine) -> bool {
     fake.changes().iter().any(|request| request.starts_with("DELETE /images/"))
 }
 
-/// A reap that speaks to another engine must not forget it: on the first one the stand-in would have the name for ever.
+/// A reap on another engine must not forget the lent name: otherwise the stand-in would keep it on the first engine
+/// for ever.
 #[tokio::test]
 async fn a_lent_name_is_not_forgotten_by_a_reap_of_another_engine() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -198,7 +199,7 @@ async fn a_lent_name_is_not_forgotten_by_a_reap_of_another_engine() -> anyhow::R
     Ok(())
 }
 
-/// On the other engine somebody else may have lent it, maybe just now.
+/// On the other engine somebody else may have lent the name, perhaps at this moment.
 #[tokio::test]
 async fn a_lent_name_is_taken_back_on_its_own_engine_only() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -212,7 +213,7 @@ async fn a_lent_name_is_taken_back_on_its_own_engine_only() -> anyhow::Result<()
     Ok(())
 }
 
-/// A creation that was killed had lent the name; the next one was killed before its own image had it.
+/// One creation was killed after it had lent the name; the next one was killed before its own image had the name.
 #[tokio::test]
 async fn a_name_lent_by_the_creation_before_the_last_is_taken_back() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -227,9 +228,10 @@ async fn a_name_lent_by_the_creation_before_the_last_is_taken_back() -> anyhow::
     Ok(())
 }
 
-/// The creation was killed before its image had the name, and somebody with another cache lent it to his.
+/// The creation was killed before its image had the name. Then somebody with another cache lent the name to another
+/// image.
 #[tokio::test]
-async fn a_name_is_taken_from_no_other_image_than_it_was_lent_to() -> anyhow::Result<()> {
+async fn a_name_is_taken_back_only_from_the_image_that_it_was_lent_to() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let Some(name) = balancer_of_kind()? else { return Ok(()) };
     ground.fake.state().containers.clear();

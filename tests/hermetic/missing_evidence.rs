@@ -1,4 +1,4 @@
-//! Missing evidence must not hide a failed check: in a true recorded story one fact is removed and another one is
+//! Missing evidence must not hide a failed check. In a true recorded story, one fact is removed and another one is
 //! falsified.
 
 use std::path::{Path, PathBuf};
@@ -89,9 +89,9 @@ fn a_wrong_fact_beside_a_missing_one_fails(
     assert_eq!(verdict(claim, &records), Conclusion::Failed, "{claim} without {gone}, wrong {name}");
 }
 
-/// Each kind of deletion is judged as a part of its own.
+/// Each kind of deletion is judged by itself.
 #[test]
-fn what_one_way_to_delete_leaves_is_found_without_evidence_of_the_other() {
+fn leftovers_of_one_deletion_are_found_without_evidence_of_the_other() {
     let mut records = story("A10");
     forget(&mut records, "A10", "background-deleted");
     assert_eq!(verdict("A10", &records), Conclusion::Inconclusive);
@@ -139,10 +139,10 @@ fn files_in_the_wrong_place_are_found_without_the_listing_before() {
     assert_eq!(verdict("B3", &records), Conclusion::Failed);
 }
 
-/// No claim is about these: an object of another kind that has a pod's name and disappears, a failing probe of another
-/// name, an interrupted watch of another kind.
+/// Records that no claim is about: the end of an object of another kind with a pod's name, failures of a probe of
+/// another name, an interrupted watch of another kind.
 #[rstest]
-fn what_is_about_something_else_changes_no_verdict(
+fn unrelated_records_change_no_verdict(
     #[values("A7", "A10", "A11", "B8", "B10", "C1", "C5", "C6", "C8", "C9", "C10")] claim: &str,
 ) {
     let mut records = Vec::new();

@@ -1,4 +1,4 @@
-//! The declaration that a node is out of service, and the taints of somebody else.
+//! The out-of-service taint, and somebody else's taints.
 
 use std::time::Duration;
 
@@ -31,12 +31,12 @@ fn taints(fake: &FakeEngine) -> Value {
 }
 
 #[tokio::test]
-async fn a_node_is_declared_and_taken_back_without_its_other_taints() -> anyhow::Result<()> {
+async fn the_out_of_service_taint_is_set_and_removed_without_other_taints() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let node = fake.node("w").await?;
     let other = json!({"key": taint::UNREACHABLE, "effect": "NoExecute"});
     set_taints(&fake, &json!([other]));
-    // Somebody else changes the node at the same time, and the engine is away for a moment.
+    // Somebody else changes the node at the same time, and the engine is unavailable for a moment.
     fake.state().conflicts = 1;
     fake.trouble("/cp/exec", Trouble::Status(500, "busy"), 2);
     OutOfService::declare(&node, soon()).await?;
@@ -49,14 +49,12 @@ async fn a_node_is_declared_and_taken_back_without_its_other_taints() -> anyhow:
     Ok(())
 }
 
-/// The story was killed after the declaration: the intent of the fault covers the taint.
+/// The story was killed after it set the taint: the fault's intent covers the taint.
 #[rstest]
 #[case::before_the_declaration(false)]
 #[case::after_the_declaration(true)]
 #[tokio::test]
-async fn a_later_process_heals_a_node_that_a_dead_story_declared(
-    #[case] is_declared: bool,
-) -> anyhow::Result<()> {
+async fn a_later_process_removes_the_taint_of_a_dead_story(#[case] is_declared: bool) -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
     let fault = &OutOfService::DECLARED_LATER;
@@ -74,7 +72,7 @@ async fn a_later_process_heals_a_node_that_a_dead_story_declared(
     Ok(())
 }
 
-/// A taint of another value or effect is the taint of somebody else, also next to ours.
+/// A taint with another value or effect belongs to somebody else, even next to ours.
 #[rstest]
 #[case::of_another_value(json!([tainted("power-cut", "NoExecute")]))]
 #[case::of_another_effect(json!([tainted("nodeshutdown", "NoSchedule")]))]
@@ -91,7 +89,7 @@ async fn a_taint_of_somebody_else_is_respected(#[case] theirs: Value) -> anyhow:
     }
     OutOfService::withdraw(&node, soon()).await?;
     assert_eq!(taints(&fake), theirs);
-    // Ours, too, was set before somebody else's.
+    // Also if we set our taint before somebody else set theirs.
     let mut both = theirs.clone();
     both.as_array_mut().expect("a list").push(tainted("nodeshutdown", "NoExecute"));
     for clear in [false, true] {

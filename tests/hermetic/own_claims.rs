@@ -6,8 +6,8 @@ use seatrial::report::rejudge;
 
 use crate::story::recorded;
 
-/// A program that has the claim judges it again, as it does built-in claims. For all other programs, the record has
-/// the title.
+/// A program that has the claim judges it again like a built-in claim. Every other program shows the title from the
+/// record.
 #[test]
 fn a_claim_of_a_storys_own_is_judged_again_by_the_binary_that_has_it() {
     const LOST: Fact<u64> = Fact::new("lost");

@@ -1,5 +1,5 @@
-//! Whose a cluster is: nothing that this state folder did not record on this engine is removed, healed or
-//! forgotten, and what is left alone is listed with the command that removes it.
+//! Who owns a cluster. Clusters that this state folder did not record on this engine are not removed, healed or
+//! forgotten. Each is listed with the command that removes it.
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::lease::lock::LockFiles;
@@ -14,7 +14,7 @@ use crate::state_folder::{Ground, NAME, settings, soon};
 
 const ALL: ReapOptions = ReapOptions { idle: Some(Duration::ZERO), all: true, dry_run: false };
 
-/// Seen: a plain `kind create cluster` with seatrial's node image was removed once it was 15 minutes old.
+/// Seen in use: a plain `kind create cluster` with seatrial's node image was removed after 15 minutes.
 #[tokio::test]
 async fn a_cluster_without_our_record_is_left_alone_at_any_age() -> anyhow::Result<()> {
     let theirs = r#"{"id":"fedcba9876543210","state":"/home/b/.local/state/seatrial"}"#;
@@ -43,15 +43,15 @@ async fn a_cluster_without_our_record_is_left_alone_at_any_age() -> anyhow::Resu
     Ok(())
 }
 
-/// The same path on another file system: containers of two jobs share the engine's socket.
+/// The same path on another file system: containers of two CI jobs share the engine's socket.
 #[tokio::test]
-async fn another_folder_at_our_path_is_somebody_else() -> anyhow::Result<()> {
+async fn a_different_folder_at_our_path_is_another_owner() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     StateId::of(&ground.settings.state)?;
     let path = ground.settings.state.display();
     ground.mark(&format!("{{\"id\":\"fedcba9876543210\",\"state\":\"{path}\"}}"));
     assert!(matches!(ground.reap(ALL).await?.as_slice(), [Action::Leave(_)]));
-    // Of a copy of our folder, records included.
+    // A copy of our folder, records included.
     ground.made(|_| ())?;
     let copy = ground.fake.dir().join("copy");
     std::fs::create_dir_all(copy.join("clusters").join(NAME))?;
@@ -79,7 +79,7 @@ async fn a_clock_that_was_set_back_makes_nothing_old() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_was_made_on_another_engine_keeps_its_files() -> anyhow::Result<()> {
+async fn a_cluster_on_another_engine_keeps_its_files() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.made(|_| ())?;
     let intent = ground.settings.cluster_dir(NAME).join("intents");
@@ -96,16 +96,16 @@ async fn what_was_made_on_another_engine_keeps_its_files() -> anyhow::Result<()>
         intent.join("stop.json").is_file()
             && ground.settings.cluster_dir(NAME).join("cluster.json").is_file()
     );
-    // Only by name, and told to.
+    // Only by name, and with `--force`.
     assert!(matches!(ground.down(NAME, Force::No).await, Err(ClusterError::Elsewhere { .. })));
     ground.down(NAME, Force::Yes).await?;
     assert!(!ground.settings.cluster_dir(NAME).exists());
     Ok(())
 }
 
-/// Podman says another id each time.
+/// Podman reports another id at each request.
 #[tokio::test]
-async fn an_engine_that_says_another_id_each_time_is_one_engine() -> anyhow::Result<()> {
+async fn an_engine_with_a_changing_id_is_one_engine() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.fake.state().id = "random".into();
     let (first, again) = (ground.fake.client().await?.id().await?, ground.fake.client().await?.id().await?);
@@ -114,7 +114,7 @@ async fn an_engine_that_says_another_id_each_time_is_one_engine() -> anyhow::Res
 }
 
 #[tokio::test]
-async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
+async fn a_cluster_that_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
     let half = Ground::new()?;
     half.made(|record| record.complete = false)?;
     assert!(matches!(half.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
@@ -122,7 +122,7 @@ async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
 
     let idle = Ground::new()?;
     idle.made(|record| record.created_at = Timestamp::UNIX_EPOCH)?;
-    // What it holds is not known: its API is none.
+    // Its contents are unknown: it has no API server.
     assert!(matches!(idle.reap(ReapOptions::default()).await?.as_slice(), [Action::Leave(_)]));
     assert!(idle.is_there());
     assert!(matches!(idle.reap(ALL).await?.as_slice(), [Action::Remove(_)]));
@@ -131,7 +131,7 @@ async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
     kept.made(|record| (record.created_at, record.kept) = (Timestamp::UNIX_EPOCH, true))?;
     assert_eq!(kept.reap(ReapOptions::default()).await?, []);
     assert!(kept.is_there());
-    // Nor where a part of it is gone: its files may be wanted.
+    // Nor if a part of it is missing: somebody may want its files.
     kept.made(|record| {
         record.kept = true;
         record.containers =
@@ -146,7 +146,7 @@ async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn force_removes_what_is_named_unless_its_owner_uses_it() -> anyhow::Result<()> {
+async fn force_removes_the_named_cluster_unless_its_owner_uses_it() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let theirs = ground.fake.dir().join("theirs");
     let id = StateId::of(&theirs)?;
@@ -167,7 +167,7 @@ async fn a_container_that_is_not_ours_is_refused_even_by_force() -> anyhow::Resu
     let ground = Ground::new()?;
     ground.fake.change("three-worker", |c| drop(c.labels.remove(seatrial::node::OWNER_LABEL)));
     assert!(matches!(ground.down(NAME, Force::Yes).await, Err(ClusterError::NotOurs { .. })));
-    // Nor is a load balancer alone, whose image is kind's.
+    // Nor is a lone load balancer, whose image is kind's.
     ground.fake.change("three-worker", |c| {
         c.labels.insert(seatrial::node::ROLE_LABEL.into(), "external-load-balancer".into());
     });
@@ -176,9 +176,9 @@ async fn a_container_that_is_not_ours_is_refused_even_by_force() -> anyhow::Resu
     Ok(())
 }
 
-/// Seen: 2.1 GB stayed until the next build.
+/// Seen in use: 2.1 GB stayed until the next build.
 #[tokio::test]
-async fn what_a_killed_build_left_is_removed_and_said() -> anyhow::Result<()> {
+async fn leftovers_of_a_killed_build_are_removed_and_reported() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.made(|_| ())?;
     let building = ground.settings.cache.join("building/node-1");
@@ -196,8 +196,7 @@ async fn what_a_killed_build_left_is_removed_and_said() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A cluster of this state folder that cannot be looked at is taken for somebody's, and `down --all` is silent about
-/// it.
+/// A cluster of this state folder that cannot be inspected counts as foreign, and `down --all` once did not name it.
 #[tokio::test]
 async fn down_of_all_names_a_cluster_of_ours_that_cannot_be_looked_at() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -211,7 +210,7 @@ async fn down_of_all_names_a_cluster_of_ours_that_cannot_be_looked_at() -> anyho
     Ok(())
 }
 
-/// The same where its record cannot be read: a power failure, a full disk.
+/// The same if its record cannot be read, after a power failure or with a full disk.
 #[tokio::test]
 async fn down_of_all_names_a_cluster_of_ours_whose_record_is_damaged() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -223,9 +222,9 @@ async fn down_of_all_names_a_cluster_of_ours_whose_record_is_damaged() -> anyhow
     Ok(())
 }
 
-/// Named by the reap that left it alone: what seatrial made of it can be removed, and nothing else is.
+/// A reap left the cluster alone and named it. `down --force` removes seatrial's part of it, and nothing else.
 #[tokio::test]
-async fn down_by_force_removes_what_is_ours_beside_a_stranger() -> anyhow::Result<()> {
+async fn down_by_force_removes_our_part_next_to_a_foreign_container() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
@@ -240,14 +239,14 @@ async fn down_by_force_removes_what_is_ours_beside_a_stranger() -> anyhow::Resul
     Ok(())
 }
 
-/// A node of somebody's may be in the cluster: it is his to start.
+/// A node of the cluster may belong to somebody else, who decides when it starts.
 #[tokio::test]
-async fn a_lease_does_not_start_what_somebody_joined() -> anyhow::Result<()> {
+async fn a_lease_does_not_start_a_node_that_somebody_joined() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
     ground.fake.change("somebodys", |c| c.power = Power::Exited);
-    // The fake publishes no API server: the lease fails after it has started what is to run.
+    // The fake publishes no API server. The lease fails after it has started the nodes that it may start.
     let failed = ground.clusters().await.existing(NAME, Access::Shared, soon()).await;
     assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
     assert_eq!(ground.fake.state().containers["somebodys"].power, Power::Exited);

@@ -1,4 +1,4 @@
-//! What an adversarial review found wrong about whose things are: each test asserts what is right.
+//! Errors about ownership that an adversarial review found. Each test asserts the right behaviour.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::state_folder::{Ground, MARK, NAME, soon};
 
 const THEIRS: &str = r#"{"id":"fedcba9876543210","state":"/home/b/.local/state/seatrial"}"#;
 
-/// `seatrial down "$NAME" --force` with a variable that is not set: an empty value of a label means any.
+/// `seatrial down "$NAME" --force` with an unset variable: an empty label value matches any cluster.
 #[tokio::test]
 async fn an_empty_name_names_no_cluster() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -52,7 +52,7 @@ async fn a_name_that_is_a_path_is_no_cluster(#[case] name: &str) -> anyhow::Resu
     Ok(())
 }
 
-/// A `down` or a `reap` that was killed between two containers.
+/// A `down` or a `reap` was killed between two containers.
 #[tokio::test]
 async fn a_cluster_of_which_containers_are_missing_is_not_complete() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -64,7 +64,8 @@ async fn a_cluster_of_which_containers_are_missing_is_not_complete() -> anyhow::
     Ok(())
 }
 
-/// A lease refuses to replace such a cluster; a reap removes it with what somebody put beside the nodes.
+/// A lease refuses to replace such a cluster. A reap once removed it, with the container that somebody had put next
+/// to the nodes.
 #[tokio::test]
 async fn a_container_that_somebody_added_is_not_reaped() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -77,7 +78,7 @@ async fn a_container_that_somebody_added_is_not_reaped() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A record of a later version says nothing that we understand: not that its cluster is on this engine.
+/// A record of a later version cannot be read, so its engine is unknown.
 #[tokio::test]
 async fn a_record_that_is_not_understood_is_not_forgotten() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -87,14 +88,14 @@ async fn a_record_that_is_not_understood_is_not_forgotten() -> anyhow::Result<()
     std::fs::write(dir.join("cluster.json"), later.to_string())?;
     std::fs::create_dir_all(dir.join("intents"))?;
     std::fs::write(dir.join("intents/stop.json"), "{}")?;
-    // It lives on another engine.
+    // Its cluster is on another engine.
     ground.fake.state().containers.clear();
     let done = ground.reap(ReapOptions::default()).await?;
     assert!(dir.join("intents/stop.json").is_file() && dir.join("cluster.json").is_file(), "{done:?}");
     Ok(())
 }
 
-/// Two Podman machines with one host name and the default root folder.
+/// Two Podman machines with the same host name and the default root folder.
 #[tokio::test]
 async fn two_engines_without_an_id_are_not_one() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -108,10 +109,10 @@ async fn two_engines_without_an_id_are_not_one() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The engine got another id (its id file was removed, or Podman's host another name): the containers are those of
-/// the record.
+/// The engine's id changed (its id file was removed, or Podman's host was renamed). The containers are those of the
+/// record.
 #[tokio::test]
-async fn a_cluster_whose_containers_are_recorded_is_ours_whatever_the_engines_id() -> anyhow::Result<()> {
+async fn a_cluster_with_recorded_containers_is_ours_under_any_engine_id() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let known = ("three-worker".to_owned(), ground.id_of("three-worker"));
     ground.made(|record| record.containers = [known].into())?;
@@ -124,7 +125,7 @@ async fn a_cluster_whose_containers_are_recorded_is_ours_whatever_the_engines_id
 }
 
 #[tokio::test]
-async fn a_sick_node_of_a_stranger_hides_no_cluster_of_ours() -> anyhow::Result<()> {
+async fn a_broken_foreign_node_hides_no_cluster_of_ours() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.made(|_| ())?;
     ground.fake.state().add("b-worker");
@@ -136,9 +137,9 @@ async fn a_sick_node_of_a_stranger_hides_no_cluster_of_ours() -> anyhow::Result<
     Ok(())
 }
 
-/// A cluster with several control planes has a network of its own, whoever made it.
+/// A cluster with several control planes has its own network, whoever created it.
 #[tokio::test]
-async fn force_leaves_no_network() -> anyhow::Result<()> {
+async fn force_removes_the_network_too() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.mark(THEIRS);
     for (name, role) in [
@@ -149,7 +150,7 @@ async fn force_leaves_no_network() -> anyhow::Result<()> {
         ground.fake.state().add(name);
         ground.fake.change(name, |c| {
             c.labels.insert(ROLE_LABEL.into(), role.into());
-            // As seatrial has kind make it.
+            // As kind creates it for seatrial.
             c.network = NAME.into();
         });
     }
@@ -161,7 +162,7 @@ async fn force_leaves_no_network() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A client that somebody put beside the nodes: the engine removes no network that is used.
+/// Somebody put a client next to the nodes. The engine removes no network that is in use.
 #[tokio::test]
 async fn a_network_that_somebody_uses_stays_and_is_named() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -180,9 +181,9 @@ async fn a_network_that_somebody_uses_stays_and_is_named() -> anyhow::Result<()>
     Ok(())
 }
 
-/// One cluster's fault cannot be healed from here: those of the others are.
+/// One cluster's fault cannot be healed from here. The faults of the other clusters are healed.
 #[tokio::test]
-async fn faults_are_cleared_beside_those_that_stay() -> anyhow::Result<()> {
+async fn one_fault_that_stays_does_not_keep_the_others() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.made(|_| ())?;
     ground.recorded("seatrial-aaa-01234567", |record| record.engine = Some("OTHER:ENGINE".into()))?;
@@ -204,14 +205,14 @@ async fn faults_are_cleared_beside_those_that_stay() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lock is a file in a cache: a creation by somebody with another cache is not seen.
+/// The lock is a file in a cache. A creation with another cache is invisible here.
 #[tokio::test]
 async fn the_name_of_a_load_balancer_that_somebody_else_lent_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let Some(name) = balancer_of_kind()? else { return Ok(()) };
     let locks = ground.settings.cache.join("locks");
     std::fs::create_dir_all(&locks)?;
-    // We made such a cluster once; nothing is lent by us now.
+    // We created such a cluster once. Now we lend no name.
     std::fs::write(locks.join("load-balancer-name.lock"), "")?;
     let labels = [(STANDS_FOR_LABEL.to_owned(), name.clone())].into();
     ground.fake.state().images.insert(name, labels);
@@ -221,7 +222,7 @@ async fn the_name_of_a_load_balancer_that_somebody_else_lent_stays() -> anyhow::
     Ok(())
 }
 
-/// What somebody put beside the evidence, such as a tarball of it.
+/// Somebody put a file next to the evidence, such as a tarball of it.
 #[tokio::test]
 async fn a_file_among_the_evidence_is_no_error() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -237,7 +238,8 @@ async fn a_file_among_the_evidence_is_no_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Files get their names by a rename: one that is no intent of this version is of another one, and its fault is open.
+/// Files in this folder get their names by a rename. A file that is no intent of this version belongs to another
+/// version, and its fault is open.
 #[tokio::test]
 async fn an_intent_of_a_later_version_is_not_forgotten() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
@@ -253,7 +255,7 @@ async fn an_intent_of_a_later_version_is_not_forgotten() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `cp -al`, `rsync --link-dest`: a copy whose files are the same inodes.
+/// `cp -al`, `rsync --link-dest`: the files of the copy have the same inodes.
 #[test]
 fn a_copy_of_hard_links_is_a_copy() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -265,7 +267,7 @@ fn a_copy_of_hard_links_is_a_copy() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fresh volumes number their files alike: a folder that is unpacked in another one has the same inodes.
+/// New file systems number their files alike. A folder unpacked on another file system can have the same inodes.
 #[test]
 fn a_copy_on_another_file_system_with_the_same_inode_is_a_copy() -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
@@ -274,7 +276,7 @@ fn a_copy_on_another_file_system_with_the_same_inode_is_a_copy() -> anyhow::Resu
     StateId::of(&ours)?;
     let mut written: Value = serde_json::from_slice(&std::fs::read(ours.join("id"))?)?;
     let Some(born) = written["born_ns"].as_u64() else { return Ok(()) };
-    // As it reads on the other volume: the same inode, born at another time.
+    // As the copy reads on the other volume: the same inode, created at another time.
     let copy = dir.path().join("copy");
     std::fs::create_dir(&copy)?;
     let file = std::fs::File::create(copy.join("id"))?;
@@ -285,7 +287,7 @@ fn a_copy_on_another_file_system_with_the_same_inode_is_a_copy() -> anyhow::Resu
     Ok(())
 }
 
-/// The user mended the node by hand, and cordoned it later for a reason of his own: the note of our drain is still
+/// The user mended the node by hand and later cordoned it for another reason. The annotation of our drain is still
 /// there.
 #[test]
 fn a_cordon_that_somebody_set_after_ours_is_not_ours() -> anyhow::Result<()> {
@@ -306,9 +308,9 @@ fn a_cordon_that_somebody_set_after_ours_is_not_ours() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A cluster that holds a user's workload is spared while it runs; stopped to save memory, it is removed.
+/// A running cluster with a user's workload is kept. Stopped to save memory, it was once removed.
 #[tokio::test]
-async fn a_cluster_that_somebody_stopped_is_not_taken_for_empty() -> anyhow::Result<()> {
+async fn a_stopped_cluster_is_not_taken_for_empty() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let long_ago = Timestamp::now() - SignedDuration::from_hours(24);
     ground.made(|record| record.created_at = long_ago)?;
@@ -318,9 +320,9 @@ async fn a_cluster_that_somebody_stopped_is_not_taken_for_empty() -> anyhow::Res
     Ok(())
 }
 
-/// A creation that ended between kind's network and its first container, or whose containers were pruned.
+/// A creation that ended between kind's network and its first container, or a cluster whose containers were pruned.
 #[tokio::test]
-async fn the_network_of_a_cluster_without_containers_goes_too() -> anyhow::Result<()> {
+async fn the_network_of_a_cluster_without_containers_is_removed() -> anyhow::Result<()> {
     for complete in [true, false] {
         let ground = Ground::new()?;
         ground.made(|record| (record.topology, record.complete) = ("ha".into(), complete))?;
@@ -333,9 +335,10 @@ async fn the_network_of_a_cluster_without_containers_goes_too() -> anyhow::Resul
     Ok(())
 }
 
-/// Killed, or refused by the engine, when the nodes were gone and the load balancer was not.
+/// `down --force` was killed, or refused by the engine, after the nodes were removed and before the load balancer
+/// was.
 #[tokio::test]
-async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
+async fn an_unfinished_removal_by_force_can_be_finished() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.fake.state().containers.clear();
     for (name, role) in
@@ -357,7 +360,7 @@ async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a build leaves that is dropped in the middle.
+/// The leftovers of a build that is dropped in the middle.
 fn scratch(ground: &Ground) -> anyhow::Result<PathBuf> {
     let building = ground.settings.cache.join("building/node-1");
     std::fs::create_dir_all(building.join("scratch"))?;
@@ -366,7 +369,7 @@ fn scratch(ground: &Ground) -> anyhow::Result<PathBuf> {
 }
 
 #[tokio::test]
-async fn a_run_that_is_interrupted_in_a_build_leaves_nothing_unsaid() -> anyhow::Result<()> {
+async fn a_run_that_is_interrupted_in_a_build_names_its_leftovers() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let building = scratch(&ground)?;
     ground.fake.trouble("GET /images", Trouble::Hang, 50);
@@ -388,9 +391,9 @@ async fn a_dry_run_that_is_interrupted_removes_nothing() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was removed is told, also where something else could not be.
+/// Removals are reported, even if another one failed.
 #[tokio::test]
-async fn a_reap_that_fails_in_part_says_what_it_did() -> anyhow::Result<()> {
+async fn a_reap_that_fails_in_part_reports_what_it_removed() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.made(|record| record.complete = false)?;
     ground.fake.state().add("b-worker");
@@ -402,7 +405,7 @@ async fn a_reap_that_fails_in_part_says_what_it_did() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A connection that drops, a terminal that is closed.
+/// A dropped connection, or a closed terminal.
 #[tokio::test]
 async fn a_hangup_is_an_interrupt() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -414,9 +417,9 @@ async fn a_hangup_is_an_interrupt() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An owner that begins to use its cluster between the look and the removal.
+/// An owner begins to use its cluster between the check and the removal.
 #[tokio::test]
-async fn nobody_comes_in_while_force_removes() -> anyhow::Result<()> {
+async fn nobody_gets_a_lease_while_force_removes() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let theirs = ground.fake.dir().join("theirs");
     let id = StateId::of(&theirs)?;
@@ -435,9 +438,10 @@ async fn nobody_comes_in_while_force_removes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the system does not say when a process started, its number alone says too little to signal it.
+/// If the system does not say when a process started, the pid alone does not identify the process, so no signal is
+/// sent.
 #[tokio::test]
-async fn a_process_that_only_has_the_number_of_an_owner_is_not_signalled() -> anyhow::Result<()> {
+async fn a_process_that_only_has_the_pid_of_an_owner_is_not_signalled() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.made(|_| ())?;
     let pid = Exec::new("sleep").arg("60").detach(&ground.fake.dir().join("log"))?;

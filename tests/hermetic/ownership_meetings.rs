@@ -50,9 +50,7 @@ async fn an_interrupted_up_leaves_the_cluster_that_another_command_made(
 #[case::load_balancer("external-load-balancer")]
 #[case::node("worker")]
 #[tokio::test]
-async fn down_without_force_leaves_a_container_that_we_did_not_make(
-    #[case] role: &str,
-) -> anyhow::Result<()> {
+async fn down_without_force_leaves_a_foreign_container(#[case] role: &str) -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
@@ -74,7 +72,7 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
 #[case::made_by_nobody_known(None, None)]
 #[case::kept(Some(Owner::me()), Some("it was created with `seatrial up`"))]
 #[tokio::test]
-async fn what_an_interrupted_process_made_is_known_by_its_record(
+async fn the_clusters_of_an_interrupted_process_are_known_by_its_record(
     #[case] made_by: Option<Owner>,
     #[case] stays: Option<&str>,
 ) -> anyhow::Result<()> {
@@ -90,7 +88,7 @@ async fn what_an_interrupted_process_made_is_known_by_its_record(
 
 /// `reap --all` names no cluster, so it does not permit the removal of a node that somebody joined.
 #[tokio::test]
-async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow::Result<()> {
+async fn reap_of_everything_leaves_a_foreign_container() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
@@ -105,7 +103,7 @@ async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow:
 
 /// A cluster that could not be removed once made `down --all` skip all later clusters.
 #[tokio::test]
-async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
+async fn down_of_all_continues_after_a_cluster_that_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.add("a-worker", "a");
     ground.recorded("a", |_| ())?;
@@ -231,7 +229,7 @@ async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
 
 /// The same for a process that waited in vain to change its shared lease to an exclusive one.
 #[tokio::test]
-async fn who_waits_in_vain_for_exclusive_use_leaves_no_mark() -> anyhow::Result<()> {
+async fn a_process_that_waits_in_vain_for_exclusive_use_leaves_no_mark() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let files = LockFiles::new(dir.path(), NAME);
     let held = files.enter(Access::Shared, "one", soon(), |_| ()).await?.enter()?;
@@ -295,7 +293,7 @@ async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
 /// An apply to an existing object makes seatrial one of its field managers. Such an object once counted as created by
 /// seatrial, and was deleted with its owner's data.
 #[tokio::test]
-async fn an_object_that_was_there_before_we_applied_to_it_is_not_deleted() {
+async fn an_object_from_before_our_apply_is_not_deleted() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     fake.put(json!({

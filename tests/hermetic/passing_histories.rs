@@ -1,4 +1,4 @@
-//! A history that passes each claim.
+//! A history for each claim in which the claim passes.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::story::{Named, is_of, value_in};
 use crate::upgrade::second;
 use crate::{ha, mysql, stateful_set, story, trial, upgrade, watch};
 
-/// A history that passes the claim, up to its judgement.
+/// The history in which the claim passes, up to its judgement.
 pub fn history(id: &str) -> Vec<Record> {
     let mut records = match id.chars().next() {
         Some('A') => story::recorded().records,
@@ -28,14 +28,14 @@ pub fn history(id: &str) -> Vec<Record> {
     records
 }
 
-/// The last value of a fact, and its second.
+/// The last value of a fact, and the second at which it was recorded.
 pub fn fact(records: &mut [Record], fact: impl Named) -> (f64, &mut Value) {
     let found = records.iter_mut().rev().find(|r| is_of(&r.event, fact));
     let record = found.unwrap_or_else(|| panic!("no fact {}", fact.named()));
     (second(record), value_in(&mut record.event, fact).expect("it is one"))
 }
 
-/// The names of the facts that a claim reads in a history: without one of them something else is said.
+/// The names of the facts that a claim reads in a history: without such a fact its findings change.
 pub fn reads(claim: &Claim, records: &[Record]) -> BTreeSet<String> {
     let said = |records: &[Record]| {
         let finding = claim.judge(&Evidence::new(records, claim.id));
@@ -58,7 +58,8 @@ pub fn without(records: &[Record], fact: &str) -> Vec<Record> {
     records.iter().filter(is_left).cloned().collect()
 }
 
-/// Asserts that a claim is undecided without any of the facts that it reads, of which there are so many at least.
+/// Asserts that a claim is undecided without any one of the facts that it reads, and that it reads at least this
+/// many.
 #[track_caller]
 pub fn undecided_without_a_fact(claim: &Claim, records: &[Record], least: usize) {
     let read = reads(claim, records);

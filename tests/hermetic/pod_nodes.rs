@@ -1,4 +1,4 @@
-//! Table tests of pods and their nodes: what no node can ever take, and which nodes' pods count as ready.
+//! Table tests of pods and their nodes: pods that no node can ever take, and nodes whose pods count as ready.
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use rstest::rstest;
@@ -33,7 +33,8 @@ fn unscheduled(spec: Value) -> Pod {
             "reason": "Unschedulable", "message": "0/1 nodes are available"}]}}))
 }
 
-/// Quantities are exact (`apimachinery/pkg/api/resource`): 200m and 2800m are 3. In binary fractions they are more.
+/// Quantities are exact (`apimachinery/pkg/api/resource`): 200m and 2800m are 3. As binary fractions they would be
+/// more.
 #[test]
 fn a_pod_that_asks_for_exactly_what_a_node_has_is_not_hopeless() {
     let pod = unscheduled(json!({"containers": [asks("cpu", "200m"), asks("cpu", "2800m")]}));
@@ -49,9 +50,10 @@ fn parts_of_a_unit_are_rounded_up_on_both_sides() {
     assert_eq!(pods::hopeless_in(&pod, &around), None);
 }
 
-/// What a pod asks for as a whole: the largest init container or all that run side by side, with restartable init
-/// containers and overhead (`component-helpers/resource`: `PodRequests`); and of local storage a node has as fixed an
-/// amount as of memory. The fields tell that no node can take the pod, and the wait goes on to its deadline.
+/// The requests of a whole pod: the largest init container, or all containers that run at the same time, with
+/// restartable init containers and overhead (`component-helpers/resource`: `PodRequests`). A node's local storage is
+/// as fixed an amount as its memory. If no node can take the pod, the fields say so, and the wait continues to its
+/// deadline.
 #[rstest]
 #[case::init(json!({"initContainers": [asks("cpu", "100")], "containers": [asks("cpu", "1")]}))]
 #[case::sidecar(json!({"initContainers": [sidecar("cpu", "2")], "containers": [asks("cpu", "1500m")]}))]
@@ -65,7 +67,8 @@ fn a_pod_that_asks_for_more_than_any_node_has_is_hopeless(#[case] spec: Value) {
     assert!(pods::hopeless_in(&unscheduled(spec), &worker()).is_some());
 }
 
-/// Init containers run before the others, and before later sidecars; requests of the whole pod take the place of theirs.
+/// Init containers run before the others and before later sidecars. Requests of the whole pod replace those of its
+/// containers.
 #[rstest]
 #[case::init_alone(json!({"initContainers": [asks("cpu", "3")], "containers": [asks("cpu", "3")]}))]
 #[case::init_before_a_sidecar(json!({"initContainers": [asks("cpu", "2500m"), sidecar("cpu", "1")],
@@ -93,8 +96,8 @@ fn sidecar(resource: &str, amount: &str) -> Value {
     container
 }
 
-/// A node that was deleted has no lease that anybody renews; its pods keep their `Ready` until the garbage collector
-/// takes them away, 40 s later (`pkg/controller/podgc`: `gcOrphaned`, `quarantineTime`).
+/// Nobody renews the lease of a deleted node. Its pods keep their `Ready` condition until the garbage collector
+/// removes them 40 s later (`pkg/controller/podgc`: `gcOrphaned`, `quarantineTime`).
 #[test]
 fn a_pod_on_a_node_that_is_gone_is_not_ready() {
     let two = two();
@@ -111,9 +114,9 @@ fn a_pod_on_a_node_that_is_gone_is_not_ready() {
     assert!(!why.contains("no longer exists"), "it has no node yet: {why}");
 }
 
-/// A node whose kubelet says that it is not ready, such as one whose container runtime died, renews its lease still. The
-/// node controller marks its pods afterwards (`node_lifecycle_controller.go`: `MarkPodsNotReady` in `monitorNodeHealth`,
-/// every 5 s): until then their `Ready` is that of before.
+/// A node whose kubelet reports that it is not ready, for example because its container runtime died, still renews
+/// its lease. The node controller marks its pods up to 5 s later (`node_lifecycle_controller.go`: `MarkPodsNotReady`
+/// in `monitorNodeHealth`). Until then their `Ready` condition is outdated.
 #[test]
 fn a_pod_on_a_node_that_is_not_ready_is_not_ready() {
     let two = two();
@@ -126,7 +129,7 @@ fn a_pod_on_a_node_that_is_not_ready_is_not_ready() {
     assert!(why.contains("node seatrial-three-worker2 Ready=False"), "{why}");
 }
 
-/// Nothing but the node's deletion keeps such a pod: the garbage collector takes it away.
+/// Only the node's deletion ends such a pod: the garbage collector removes it.
 #[test]
 fn a_pod_that_is_deleted_on_a_node_that_is_gone_is_collected() {
     let mut pod = two().remove(1);

@@ -133,7 +133,7 @@ fn a_failed_pull_is_hopeless_only_when_no_further_pull_can_succeed(
     }
 }
 
-/// Reasons that tell by themselves, and such that tell nothing.
+/// Reasons that are clear by themselves, and reasons that say nothing.
 #[rstest]
 #[case("ErrImageNeverPull", "Container image \"nginx:1.9.1\" is not present with pull policy of Never", true)]
 #[case(
@@ -153,7 +153,7 @@ fn a_reason_says_whether_a_pull_is_tried_again(
     assert_eq!(pods::hopeless(&waiting(reason, message)).is_some(), hopeless);
 }
 
-/// A machine without name servers has SERVFAIL for every name; for one below `invalid` that is no passing trouble.
+/// A machine without name servers gets SERVFAIL for every name. For a name below `invalid` that does not pass.
 #[rstest]
 #[case("registry.invalid/x:1", true)]
 #[case("registry.invalid:5000/x:1", true)]
@@ -197,7 +197,8 @@ fn a_cause_that_the_status_has_lost_is_read_from_the_newest_event_of_the_contain
     assert_eq!(with(vec![failed_pull(&absent, late, "other")]), None);
 }
 
-/// Somebody may have brought the image, or changed who may pull it, between the last try and the beginning of the wait.
+/// Somebody may have loaded the image, or changed who may pull it, between the last try and the beginning of the
+/// wait.
 #[test]
 fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wait() {
     let cause = "failed to resolve reference \"docker.io/library/nginx:1.9.1\": docker.io/library/nginx:1.9.1: not found";
@@ -215,7 +216,7 @@ fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wa
     assert_eq!(with(&event), None);
     event.metadata.resource_version = Some("9".into());
     assert!(with(&event).is_some(), "the next try failed, too");
-    // Nobody may read events, or they are gone: the pod is as it was.
+    // Events may not be read, or have expired: the pod's status decides.
     let unseen = |earlier: &BTreeMap<String, String>| {
         let back_off = format!("Back-off pulling image \"nginx:1.9.1\": ErrImagePull: {cause}");
         let mut pod = waiting("ImagePullBackOff", &back_off);
@@ -233,7 +234,7 @@ fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wa
         none.spec.as_mut().unwrap().containers[0].image = Some("Nginx:1".into());
         assert!(pods::hopeless_in(&none, &around).is_some(), "no try can have another result");
     }
-    // As Helm's `quote` makes it of a tag.
+    // As Helm's `quote` writes a tag.
     let text = r#"Failed to apply default image tag "nginx:\"1.27\"": couldn't parse image name "nginx:\"1.27\"": invalid"#;
     let mut quoted = waiting("InvalidImageName", text);
     quoted.spec.as_mut().unwrap().containers[0].image = Some("nginx:\"1.27\"".into());
@@ -266,7 +267,7 @@ fn the_image_of_a_volume_that_is_nowhere_is_named(#[case] reason: &str, #[case] 
     event.message = Some(format!("Failed to pull image \"quay.io/x/data:v9\": {message}"));
     let around = Around { warnings: vec![event], ..Around::default() };
     assert!(pods::hopeless_in(&typed(&pod), &around).is_some(), "the event has the cause");
-    // Its name may hold that of the container's image.
+    // The other container's name may contain that of the image's container.
     pod["spec"]["volumes"][0]["image"]["reference"] = json!("reg.example/nginx:1.9.1-data:v9");
     pod["status"]["containerStatuses"][0]["state"]["waiting"] = json!({"reason": reason, "message": message.replace("quay.io/x/data:v9", "reg.example/nginx:1.9.1-data:v9")});
     let why = pods::hopeless(&typed(&pod)).expect("nobody has it");
@@ -286,7 +287,7 @@ fn a_status_of_the_image_before_does_not_condemn_the_new_one(#[case] seen: i64, 
     assert_eq!(pods::hopeless(&typed(&pod)).is_some(), hopeless);
 }
 
-/// The kubelet names the image, with the default tag where it has none (`applyDefaultImageTag`).
+/// The kubelet names the image, with the default tag if it has none (`applyDefaultImageTag`).
 #[rstest]
 #[case("nginx:1.9.1", "nginx:1.9.1", true)]
 #[case("nginx", "nginx:latest", true)]
@@ -337,7 +338,7 @@ fn unscheduled(spec: Value, message: &str) -> Pod {
     typed(&pod)
 }
 
-/// What the schedulers of the served minors write about the same taint: a wording decides nothing.
+/// What the schedulers of the served minor versions write about the same taint. The wording decides nothing.
 const TAINTED: [&str; 2] = [
     "0/2 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 1 node(s) didn't match Pod's node affinity/selector.",
     "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
@@ -416,7 +417,7 @@ fn ready() -> Vec<Value> {
 fn a_pod_that_ended_is_none_of_those_asked_for(#[case] phase: &str, #[case] reason: &str) {
     let mut ended = ready()[0].clone();
     ended["metadata"]["uid"] = json!("ended");
-    // Some kubelets left the condition as it was.
+    // Some kubelets did not update the condition.
     ended["status"]["phase"] = json!(phase);
     ended["status"]["reason"] = json!(reason);
     ended["status"]["message"] = json!("The node was low on resource: ephemeral-storage.");
@@ -444,7 +445,7 @@ fn endpoints_are_pods_in_every_address_family() {
     let four = slice("a", "IPv4", &[("10.244.1.7", "u1"), ("10.244.2.9", "u2")]);
     let six = slice("b", "IPv6", &[("fd00:10:244:1::7", "u1"), ("fd00:10:244:2::9", "u2")]);
     assert_eq!(two(&[four.clone(), six]), Verdict::Met);
-    // A pod stands in two slices while it moves from one to the other.
+    // A pod is listed in two slices while it moves from one to the other.
     let moved = slice("c", "IPv4", &[("10.244.2.9", "u2")]);
     assert_eq!(two(&[four.clone(), moved]), Verdict::Met);
     let Verdict::NotYet(why) = two(&[four, slice("b", "IPv6", &[("fd00:10:244:1::7", "u1")])]) else {
@@ -466,7 +467,7 @@ fn an_address_that_is_published_before_its_pod_is_ready_is_no_ready_endpoint() {
         panic!()
     };
     assert_eq!(why, "1 ready by IPv4 [10.244.1.7]");
-    // One that is going away may serve to the end.
+    // A terminating endpoint may serve to the end.
     let conditions = published.endpoints[1].conditions.as_mut().unwrap();
     (conditions.serving, conditions.terminating) = (Some(true), Some(true));
     let verdict = endpoints::endpoints_ready("web", 2).verdict(&[published]);
@@ -492,7 +493,7 @@ fn init(name: &str, started: bool, ready: bool, state: Value) -> Value {
 }
 
 #[test]
-fn what_holds_a_pod_up_is_named() {
+fn the_reason_that_a_pod_waits_is_named() {
     let running = json!({"running": {"startedAt": "2026-11-24T02:14:05Z"}});
     let told = |init: Value| pods::describe(&starting(init, json!([]), json!([])));
     let last = "restarted 1 times, last with 2 (Error): no collector";
@@ -513,7 +514,7 @@ fn what_holds_a_pod_up_is_named() {
 }
 
 #[test]
-fn many_pods_make_one_short_line_by_what_holds_them_up() {
+fn many_waiting_pods_make_one_short_line_by_reason() {
     let many: Vec<Pod> = (0..200)
         .map(|n| {
             let mut pod = cannot_pull();
@@ -537,7 +538,7 @@ fn many_pods_make_one_short_line_by_what_holds_them_up() {
 }
 
 #[test]
-fn pods_that_stay_say_what_keeps_them() {
+fn pods_that_do_not_end_name_the_reason() {
     let mut pod = ready()[0].clone();
     pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T02:14:35Z");
     pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
@@ -561,7 +562,7 @@ fn pods_that_stay_say_what_keeps_them() {
 }
 
 #[test]
-fn a_pod_of_a_node_that_does_not_report_is_not_ready() {
+fn a_pod_on_a_node_that_does_not_report_is_not_ready() {
     let pods: Vec<Pod> = ready().iter().map(typed).collect();
     let node = pods[0].spec.as_ref().and_then(|s| s.node_name.clone()).unwrap();
     let silent = [(node.clone(), std::time::Duration::from_secs(3))].into();

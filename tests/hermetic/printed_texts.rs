@@ -96,7 +96,7 @@ fn plain(text: &str) -> String {
 }
 
 #[test]
-fn no_format_hands_on_what_a_text_would_do() {
+fn no_format_passes_on_a_texts_effect() {
     let (_, records) = poisoned(POISON);
     let report = RunReport::of(&records);
     assert!(

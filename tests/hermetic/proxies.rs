@@ -1,4 +1,4 @@
-//! kind hands the proxies of its environment to the nodes, and a cluster keeps those that it was made with.
+//! kind passes the proxies of its environment to the nodes, and a cluster keeps the proxies that it was created with.
 
 use std::sync::{Arc, Mutex};
 
@@ -29,7 +29,7 @@ async fn doctor_names_a_proxy_on_the_loopback_and_no_password() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn no_cluster_is_made_with_a_proxy_on_the_loopback() -> anyhow::Result<()> {
+async fn no_cluster_is_created_with_a_loopback_proxy() -> anyhow::Result<()> {
     let mut ground = Ground::new()?;
     ground.fake.state().containers.clear();
     ground.settings.proxies = loopback();
@@ -41,7 +41,7 @@ async fn no_cluster_is_made_with_a_proxy_on_the_loopback() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn a_cluster_with_other_proxies_is_used_and_that_is_said() -> anyhow::Result<()> {
+async fn a_cluster_with_other_proxies_is_used_with_a_notice() -> anyhow::Result<()> {
     for (given, said) in [(None, false), (Some(Proxies::default()), true), (Some(loopback()), false)] {
         let mut ground = Ground::new()?;
         ground.settings.proxies = loopback();
@@ -54,7 +54,7 @@ async fn a_cluster_with_other_proxies_is_used_and_that_is_said() -> anyhow::Resu
             }
         });
         let clusters = Clusters::new(ground.settings.clone(), engine, progress, "test");
-        // The fake publishes no API server: the lease fails after it has compared.
+        // The fake publishes no API server. The lease fails after it has compared the proxies.
         let failed = clusters.existing(NAME, Access::Shared, soon()).await;
         assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
         let line = "its nodes were created with no HTTP_PROXY, no HTTPS_PROXY; the current setting is no HTTP_PROXY, \

@@ -29,8 +29,8 @@ async fn a_cluster_that_somebody_removes_just_now_is_no_error() -> anyhow::Resul
     let engine = fake.client().await?;
     let clusters = Clusters::new(settings, engine, Progress::silent(), "test");
     let done = clusters.reap(ReapOptions::default()).await?;
-    assert!(matches!(done[0].action, Action::Leave(_)), "it is a stranger's: {done:?}");
-    assert!(fake.state().troubles.is_empty(), "the container was not there once");
+    assert!(matches!(done[0].action, Action::Leave(_)), "the cluster is foreign: {done:?}");
+    assert!(fake.state().troubles.is_empty(), "one request for the container got 404");
     assert_eq!(fake.changes(), [] as [String; 0]);
     Ok(())
 }
@@ -108,7 +108,7 @@ async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow
     ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
     paused(&ground)?;
     let done = ground.reap(ReapOptions::default()).await;
-    assert!(ground.is_there(), "nobody knows what it holds: {done:?}");
+    assert!(ground.is_there(), "the cluster's objects are unknown: {done:?}");
     let power = ground.fake.state().containers["three-worker"].power;
     assert_eq!(power, Power::Running, "{done:?}");
     Ok(())
@@ -182,7 +182,7 @@ async fn what_a_killed_collection_of_evidence_left_as_it_was_is_removed() -> any
 
 /// Somebody else's container has the label of our idle cluster: the cluster was once neither removed nor named.
 #[tokio::test]
-async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Result<()> {
+async fn a_reap_names_a_cluster_of_ours_with_a_foreign_container() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
     ground.add("somebodys", NAME);
@@ -257,7 +257,7 @@ async fn a_cluster_whose_intents_cannot_be_read_is_left_with_the_reason() -> any
     ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
     std::fs::write(ground.settings.cluster_dir(NAME).join("intents"), "no folder")?;
     let done = ground.reap(ReapOptions { all: true, ..ReapOptions::default() }).await;
-    let why = done.expect_err("it is not known").to_string();
+    let why = done.expect_err("the intents cannot be read").to_string();
     assert!(ground.is_there() && why.contains("intents"), "{why}");
     Ok(())
 }
@@ -270,7 +270,7 @@ async fn a_watcher_of_a_cluster_that_is_somebody_elses_ends() -> anyhow::Result<
     let clusters = ground.clusters().await;
     let watching = clusters.watch(NAME, Duration::from_millis(1));
     let ended = Deadline::after(Duration::from_secs(3)).bound(watching).await;
-    assert!(ended.is_ok(), "it goes on");
+    assert!(ended.is_ok(), "the watcher ends without an error");
     assert!(ground.is_there());
     Ok(())
 }
@@ -331,7 +331,7 @@ async fn a_container_of_a_cache_at_the_same_path_on_another_disk_stays() -> anyh
     assert!(ground.has(name));
     beside(&ground, name, EXTRACT_LABEL, &mark(meta.ino()), Power::Running)?;
     ground.reap(ReapOptions::default()).await?;
-    assert!(!ground.has(name), "its maker is gone");
+    assert!(!ground.has(name), "the process that created it is gone");
     Ok(())
 }
 

@@ -7,10 +7,10 @@ use seatrial::judge::Conclusion::{Failed, Passed};
 use seatrial::report::rejudge;
 use serde_json::Value;
 
-/// A run in a container, where each process has number 1: a story is killed, and begun again by another process of the same
-/// number. They are two stories, and what the first one saw of its pods is no part of the second.
+/// A run in a container, where each process has pid 1. A story is killed, and another process with the same pid
+/// begins it again. They are two stories, and what the first one saw of its pods is not part of the second.
 #[test]
-fn a_story_that_was_killed_is_no_beginning_of_the_next_one() {
+fn a_killed_story_is_not_the_beginning_of_the_next_one() {
     let text = std::fs::read_to_string(crate::story::fixture()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let judged = lines.iter().position(|l| l.contains(r#""event":"claim-judged","claim":"A7""#)).unwrap();
@@ -43,7 +43,7 @@ fn a_story_that_was_killed_is_no_beginning_of_the_next_one() {
     assert_eq!(after, Passed, "{evidence}");
 }
 
-/// The first four digits of each UUID are others.
+/// The first four digits of each UUID are changed.
 fn other_uids(value: &mut Value) {
     match value {
         Value::String(text) if text.len() == 36 && text.matches('-').count() == 4 => {
@@ -55,8 +55,8 @@ fn other_uids(value: &mut Value) {
     }
 }
 
-/// A line of the file is lost: a full disk, a cut copy. What it said may have made the claim hold, as in a gap of
-/// a watch.
+/// A line of the file is lost, by a full disk or a cut copy. Its content may have decided the claim, as in a gap of a
+/// watch.
 #[rstest]
 #[case::pod_ready_before(24)]
 #[case::deployment_before(29)]

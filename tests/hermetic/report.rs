@@ -23,7 +23,7 @@ fn fixture() -> PathBuf {
 }
 
 #[test]
-fn a_report_read_from_the_file_is_that_of_all_its_records() {
+fn a_report_from_the_file_equals_a_report_from_its_records() {
     for file in crate::missing_evidence::logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic")) {
         let (whole, slim) = (RunReport::of(&event::read(&file).unwrap()), read(&file).unwrap());
         for format in FORMATS {
@@ -38,7 +38,7 @@ fn a_report_read_from_the_file_is_that_of_all_its_records() {
     }
 }
 
-/// Titles that do not change with the catalogue's wording.
+/// Titles that are independent of the catalogue's wording.
 fn title(id: &str) -> Option<&'static str> {
     match id {
         "A1" => Some("applying the manifest gives 2 ready pods"),
@@ -94,7 +94,7 @@ pub(crate) fn gone_wrong() -> Vec<Record> {
 }
 
 #[test]
-fn the_terminal_shows_a_line_a_claim() {
+fn the_terminal_shows_one_line_for_each_claim() {
     insta::assert_snapshot!("terminal", render(&Terminal, &report(&recorded())));
 }
 
@@ -116,7 +116,7 @@ fn the_terminal_keeps_to_its_width() {
     assert!(text.contains("\u{1b}[1;31mfailed"), "no colour: {text}");
 }
 
-/// With Kubernetes' own figures a claim takes minutes, and its time more room than seconds do.
+/// With Kubernetes' default timing a claim takes minutes, and a time in minutes needs more room than one in seconds.
 #[test]
 fn a_long_time_leaves_the_evidence_less_room() {
     let mut report = report(&recorded());
@@ -147,7 +147,7 @@ fn json_has_the_documented_fields() {
 }
 
 #[test]
-fn junit_is_red_for_what_is_not_proved() {
+fn junit_is_red_for_claims_that_are_not_proved() {
     insta::assert_snapshot!("junit_gone_wrong", render(&Junit, &report(&gone_wrong())));
     let parsed = quick_junit::Report::deserialize_from_str(&render(&Junit, &report(&gone_wrong())));
     let parsed = parsed.expect("the report is JUnit");
@@ -159,7 +159,7 @@ fn junit_is_red_for_what_is_not_proved() {
 }
 
 #[test]
-fn html_needs_nothing_from_elsewhere() {
+fn html_loads_nothing() {
     let page = render(&Html, &report(&gone_wrong()));
     for outside in ["http://", "https://", "src=", "url(", "@import", "<script", "<link"] {
         assert!(!page.contains(outside), "{outside} in the page");
@@ -172,7 +172,7 @@ fn html_needs_nothing_from_elsewhere() {
 }
 
 #[test]
-fn text_of_the_cluster_is_not_markup() {
+fn text_from_the_cluster_is_not_markup() {
     let mut records = recorded();
     for record in &mut records {
         if let Event::ClaimJudged { evidence, details, .. } = &mut record.event {
@@ -194,7 +194,7 @@ fn a_run_that_was_cut_off_is_not_passed() {
     let whole = recorded();
     let verdict = |records: &[Record]| report(records).verdict;
     assert_eq!(verdict(&whole), Conclusion::Passed);
-    // Cut off at any place, it is never passed, and says that it has no end.
+    // Cut off at any place, the run never passes, and the report says that the run has no end.
     for until in (0..whole.len()).step_by(7) {
         let cut = report(&whole[..until]);
         assert_eq!(cut.verdict, Conclusion::Inconclusive, "{until} records");
@@ -228,9 +228,10 @@ fn a_claim_that_was_not_judged_is_inconclusive_and_says_why() {
     assert!(report.defects.iter().any(|d| d.contains("of writer 4711 are missing")), "{:?}", report.defects);
 }
 
-/// A namespace that cannot go is told on a line of its own: the story was not broken, and its claims stand.
+/// A namespace that cannot be deleted is reported on its own line. The story was not broken, and its claims keep
+/// their verdicts.
 #[test]
-fn what_a_story_leaves_behind_changes_no_verdict() {
+fn leftovers_of_a_story_change_no_verdict() {
     let held =
         "failed to delete namespace seatrial-mysql-x, held by ConfigMap m (finalizers example.com/hold)";
     let mut records = recorded();
@@ -252,7 +253,7 @@ fn what_a_story_leaves_behind_changes_no_verdict() {
 }
 
 #[test]
-fn a_suite_that_never_began_is_missed() {
+fn a_suite_that_never_began_is_reported_missing() {
     let records: Vec<Record> = recorded()
         .into_iter()
         .filter(|r| r.scope.scenario.as_deref() != Some("stateful-single"))
@@ -264,9 +265,9 @@ fn a_suite_that_never_began_is_missed() {
     assert_eq!(report.verdict, Conclusion::Inconclusive);
 }
 
-/// Every story passed, and yet the run was not ended so.
+/// Every story passed, but the run's end says otherwise.
 #[test]
-fn a_verdict_that_only_the_run_gives_is_shown_with_its_reason() {
+fn a_verdict_of_the_run_itself_is_shown_with_its_reason() {
     for (given, word) in [(Conclusion::Inconclusive, "inconclusive"), (Conclusion::Failed, "failed")] {
         let mut records = recorded();
         for record in &mut records {
@@ -311,7 +312,7 @@ fn a_fault_that_nobody_healed_is_shown() {
 }
 
 #[test]
-fn a_claim_judged_twice_is_as_good_as_the_worse() {
+fn a_claim_that_was_judged_twice_has_the_worse_verdict() {
     let mut records = recorded();
     let at =
         records.iter().position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A10"));
@@ -358,7 +359,7 @@ fn judging_again_changes_nothing_the_second_time() {
     assert!(twice.changes.is_empty(), "{:?}", twice.changes);
     assert_eq!(once.report().claims, twice.report().claims);
     assert_eq!(render(&Json, &twice.report()), render(&Json, &RunReport::of(&once.records)));
-    // Verdicts that the evidence does not bear are a defect of the run that was judged.
+    // A verdict that the evidence does not support is a defect of the judged run.
     assert_eq!(once.report().defects.len(), once.changes.len() + twice.report().defects.len());
 }
 
@@ -377,7 +378,7 @@ fn is_judged(record: &Record, id: &str) -> bool {
 }
 
 #[test]
-fn a_verdict_that_its_evidence_does_not_bear_is_a_named_defect() {
+fn a_verdict_without_support_in_its_evidence_is_a_named_defect() {
     for with_details in [true, false] {
         let report = bent(|records| {
             let a1 = records.iter_mut().find(|r| is_judged(r, "A1")).unwrap();
@@ -410,9 +411,9 @@ fn a_claim_that_this_version_does_not_know_is_shown_as_it_was_recorded() {
     assert!(claim.evidence.ends_with(" recorded it and can: a row is lost"), "{}", claim.evidence);
 }
 
-/// What is open without a check at the end of a story was not reached; anywhere else it was edited.
+/// An inconclusive claim without a check at the end of a story was not reached. Anywhere else the record was edited.
 #[test]
-fn a_claim_that_its_story_did_not_reach_stays_open() {
+fn a_claim_that_its_story_did_not_reach_stays_inconclusive() {
     let not_reached = |records: &mut Vec<Record>, at: usize| {
         if let Event::ClaimJudged { verdict, details, evidence, .. } = &mut records[at].event {
             (*verdict, *evidence) = (Conclusion::Inconclusive, "not reached: x".into());
@@ -436,7 +437,7 @@ fn a_claim_that_its_story_did_not_reach_stays_open() {
 }
 
 #[test]
-fn every_format_is_written_whole_or_not_at_all() {
+fn every_format_is_written_completely_or_not_at_all() {
     let dir = tempfile::tempdir().expect("a folder");
     let files = write(FORMATS, &report(&recorded()), dir.path()).expect("written");
     let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
@@ -447,8 +448,8 @@ fn every_format_is_written_whole_or_not_at_all() {
     assert!(gone.to_string().contains("report.json"), "{gone}");
 }
 
-/// Version 1 of the format as it was written on 24 November 2026, and the same in later versions: whatever comes, each
-/// is read whole and judged alike.
+/// Schema 1 of the log as it was written on 24 November 2026, and the same log in later schemas. Every later version
+/// must read each log completely and judge it alike.
 #[rstest]
 fn a_run_of_each_schema_stays_readable(#[values(1, 2)] schema: u32) {
     let file = crate::schemas::folder().join(format!("schema-{schema}/stateless.jsonl"));
@@ -466,7 +467,7 @@ fn a_run_of_each_schema_stays_readable(#[values(1, 2)] schema: u32) {
     assert_eq!((report.verdict, report.counts.passed, report.claims.len()), (Conclusion::Passed, 11, 11));
 }
 
-/// Records of one story, each at a second and an event in JSON.
+/// Records of one story, each with a second and an event in JSON.
 fn told(events: Vec<(f64, serde_json::Value)>) -> Vec<Record> {
     let all = events.into_iter().enumerate().map(|(seq, (second, mut event))| {
         let micros = (second * 1e6) as i64;
@@ -501,9 +502,9 @@ fn an_outage_is_drawn_from_the_last_answer_to_the_next() {
     assert_eq!(spans(&records, "http"), drawn);
 }
 
-/// One probe ends, and later another one of the name begins.
+/// One probe ends, and another one of the same name begins later.
 #[test]
-fn nothing_is_drawn_while_nobody_asks() {
+fn nothing_is_drawn_while_no_probe_asks() {
     let sample = |outcome: &str| json!({"event": "sampled", "probe": "http", "outcome": outcome, "took_ms": 900.0, "detail": ""});
     let told = told(vec![
         (0.0, sample("acknowledged")),
@@ -535,7 +536,7 @@ fn a_pause_is_neither_good_nor_bad() {
 }
 
 #[test]
-fn a_server_without_the_table_is_drawn_as_broken_and_rows_of_the_meantime_are_not_counted() {
+fn a_server_without_the_table_is_drawn_as_broken_and_its_rows_do_not_count() {
     let server = json!({"uuid": "u", "pod": "p", "pod_uid": "x", "node": "w", "address": ""});
     let row = |n: u64| json!({"writer": "w1", "number": n, "checksum": "c"});
     let written = |n: u64| json!({"event": "row-written", "row": row(n), "outcome": "acknowledged", "server": server, "reason": ""});
@@ -561,7 +562,7 @@ fn a_server_without_the_table_is_drawn_as_broken_and_rows_of_the_meantime_are_no
 }
 
 #[test]
-fn what_xml_has_no_place_for_does_not_spoil_the_file() {
+fn characters_that_xml_forbids_do_not_break_the_file() {
     let mut report = report(&recorded());
     report.claims[0].evidence = "a\u{fffe}b\u{ffff}c\u{1}".into();
     report.defects.push("x\u{ffff}".into());
@@ -582,13 +583,13 @@ fn an_edited_verdict_at_the_end_of_its_story_is_judged_again() {
     let at =
         records.iter().position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A10"));
     let at = at.unwrap();
-    // The object that changed after it changed before it.
+    // The object that changed afterwards is recorded as changed before.
     let (a, b) = (records[at].event.clone(), records[at + 1].event.clone());
     (records[at].event, records[at + 1].event) = (b, a);
     let Event::ClaimJudged { verdict, details, reached, .. } = &mut records[at + 1].event else {
         unreachable!()
     };
-    // As this version records it.
+    // The end as this version records it.
     (*verdict, *details, *reached) = (Conclusion::Inconclusive, Vec::new(), Some(true));
     let again = rejudge(&records, |_| &[]);
     let Event::ClaimJudged { verdict, .. } = &again.records[at + 1].event else { unreachable!() };

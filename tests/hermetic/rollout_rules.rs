@@ -1,5 +1,5 @@
-//! Table tests of the wait rules on Deployments: which ReplicaSet is the present one, which pods a rollout waits for, and
-//! what is only reported.
+//! Table tests of the wait rules on Deployments: which ReplicaSet is the current one, which pods a rollout waits for,
+//! and which conditions are only reported.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn not_yet(verdict: Verdict) -> String {
     }
 }
 
-/// A recorded rollout that is complete, bent.
+/// A recorded complete rollout, with a change.
 fn rollout(bend: impl FnOnce(&mut Value)) -> Verdict {
     rollout_in(bend, &Around::default())
 }
@@ -44,10 +44,10 @@ fn cannot_pull() -> Value {
     serde_json::from_str(include_str!("fixtures/pod-cannot-pull.json")).unwrap()
 }
 
-/// `hostnameOverride` is on by default since 1.35 (`HostnameOverride`, pkg/features/kube_features.go), and
-/// `restartPolicyRules` too (`ContainerRestartRules`). The client's types do not have them, so that two templates that
-/// differ in nothing else look the same, and the oldest ReplicaSet is taken for the present one. The controller's
-/// own mark is the annotation `deployment.kubernetes.io/revision`: the present ReplicaSet has the highest.
+/// `hostnameOverride` is on by default since 1.35 (`HostnameOverride`, pkg/features/kube_features.go), and so is
+/// `restartPolicyRules` (`ContainerRestartRules`). The client's types lack both fields. Two templates that differ
+/// only in such a field look the same, and the oldest ReplicaSet would be taken for the current one. The controller
+/// marks each ReplicaSet with the annotation `deployment.kubernetes.io/revision`: the current one has the highest.
 #[test]
 fn a_rollout_that_changes_a_field_of_a_later_minor_is_complete() {
     let template = |all: &Value| all["deployment"]["spec"]["template"].clone();
@@ -62,7 +62,7 @@ fn a_rollout_that_changes_a_field_of_a_later_minor_is_complete() {
     assert_eq!(verdict, Verdict::Met);
 }
 
-/// A watch may be behind: the Deployment speaks of a ReplicaSet that the wait has not seen yet.
+/// A watch may be behind: the Deployment's annotation names a revision whose ReplicaSet the wait has not seen yet.
 #[test]
 fn a_set_of_another_revision_than_the_deployment_is_not_the_present_one() {
     let revision = "deployment.kubernetes.io/revision";
@@ -76,7 +76,7 @@ fn a_set_of_another_revision_than_the_deployment_is_not_the_present_one() {
     assert_eq!(verdict, Verdict::Met);
 }
 
-/// A quota that is full empties by itself: the controller goes on, its condition only reports (`progress.go`: the
+/// A full quota may get room by itself. The controller continues, and its condition only reports (`progress.go`: the
 /// next sync sets `NewReplicaSetAvailable` or `ReplicaSetUpdated` again).
 #[test]
 fn a_quota_that_is_full_ends_no_wait_when_the_progress_deadline_has_passed() {
@@ -99,8 +99,8 @@ fn a_quota_that_is_full_ends_no_wait_when_the_progress_deadline_has_passed() {
     assert!(not_yet(verdict).contains("exceeded quota"));
 }
 
-/// Where the API refuses the ReplicaSet itself, the controller writes the condition and returns: it never gets to
-/// `observedGeneration` (`sync.go`, `getNewReplicaSet`: `UpdateStatus` of what it read).
+/// If the API refuses the ReplicaSet itself, the controller writes the condition and returns. It never updates
+/// `observedGeneration` (`sync.go`, `getNewReplicaSet`: `UpdateStatus` of the object that it read).
 #[test]
 fn a_refused_replica_set_is_named_though_the_generation_is_never_observed() {
     let verdict = rollout(|all| {
@@ -115,7 +115,8 @@ fn a_refused_replica_set_is_named_though_the_generation_is_never_observed() {
     assert!(not_yet(verdict).contains("exceeded quota: sets"));
 }
 
-/// The first generation's refusal can be of no other. A later generation may have mended what was refused before.
+/// The refusal of the first generation can be about no other generation. A later generation may have fixed the cause
+/// of an earlier refusal.
 #[rstest]
 #[case::first(1, true)]
 #[case::later(3, false)]
@@ -140,8 +141,8 @@ fn a_set_refused_for_good_ends_the_wait_if_the_refusal_is_surely_of_this_generat
     }
 }
 
-/// Scaled down, the ReplicaSet's controller deletes unready pods first (`controller_utils.go`: `ActivePodsWithRanks`),
-/// and it has not looked yet: its `observedGeneration` is behind.
+/// When a ReplicaSet is scaled down, its controller deletes unready pods first (`controller_utils.go`:
+/// `ActivePodsWithRanks`). The controller has not acted yet: its `observedGeneration` is behind.
 #[test]
 fn a_hopeless_pod_that_a_scale_down_takes_away_ends_no_rollout() {
     let verdict = rollout(|all| {
@@ -157,19 +158,19 @@ fn a_hopeless_pod_that_a_scale_down_takes_away_ends_no_rollout() {
     not_yet(verdict);
 }
 
-/// Of more pods than are asked for, some go, and unready ones first (`controller_utils.go`: `ActivePodsWithRanks`): a
-/// roll-back leaves the pod with the bad image beside the good ones for a moment.
+/// If more pods exist than requested, some are deleted, unready ones first (`controller_utils.go`:
+/// `ActivePodsWithRanks`). A roll-back leaves the pod with the bad image next to the good ones for a moment.
 #[test]
-fn a_hopeless_pod_beside_as_many_ready_ones_as_are_asked_for_ends_no_wait() {
+fn a_hopeless_pod_next_to_enough_ready_ones_ends_no_wait() {
     let all: Value = serde_json::from_str(include_str!("fixtures/rollout-complete.json")).unwrap();
     let mut three: Vec<Pod> = typed(all["pods"].clone());
     three.push(typed(cannot_pull()));
     not_yet(pods::pods_ready(2).verdict(&three));
 }
 
-/// More hopeless pods than go leave too few.
+/// With more hopeless pods than surplus pods, too few remain.
 #[test]
-fn more_hopeless_pods_than_are_too_many_end_the_wait() {
+fn more_hopeless_pods_than_surplus_pods_end_the_wait() {
     let mut three: Vec<Pod> = typed(json!([complete()["pods"][0], cannot_pull(), cannot_pull()]));
     assert!(matches!(pods::pods_ready(2).verdict(&three), Verdict::Never(_)));
     three.pop();
@@ -178,7 +179,7 @@ fn more_hopeless_pods_than_are_too_many_end_the_wait() {
     assert!(matches!(verdict, Verdict::Never(_)), "{verdict:?}");
 }
 
-/// A ReplicaSet whose pods PodSecurity refuses, as its condition says.
+/// A ReplicaSet whose pods PodSecurity refuses, as its condition reports.
 fn refused(all: &mut Value) {
     all["pods"] = json!([]);
     all["replicaSets"][1]["status"]["conditions"] = json!([{
@@ -187,7 +188,7 @@ fn refused(all: &mut Value) {
     }]);
 }
 
-/// The namespace's labels may have been changed since the controller's last try, and the next one is minutes away.
+/// The namespace's labels may have changed since the controller's last try, and its next try may be minutes away.
 #[test]
 fn a_refusal_from_before_the_wait_may_be_mended() {
     let event = |version: &str| -> Event {
@@ -206,7 +207,7 @@ fn a_refusal_from_before_the_wait_may_be_mended() {
     assert!(matches!(at("8"), Verdict::Never(_)), "refused again");
 }
 
-/// The condition keeps the text of the first refusal. The newest event says what holds the pods up now.
+/// The condition keeps the text of the first refusal. The newest event says why no pod is created now.
 #[rstest]
 #[case::still(
     "Error creating: pods \"x-1\" is forbidden: violates PodSecurity \"restricted:latest\": no",

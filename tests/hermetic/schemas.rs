@@ -1,4 +1,4 @@
-//! Logs of schema 1 judge as they did, and so do the same logs told in schema 2.
+//! Logs of schema 1 get their old verdicts, and so do the same logs converted to schema 2.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,11 +19,11 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/recordings")
 }
 
-/// A log of schema 1 as a story of today would have recorded it: each fact once, under its present name, and none that
-/// no judge reads.
+/// A log of schema 1 as a story of today would have recorded it: each fact once, under its present name, and only
+/// facts that a judge reads.
 ///
 /// # Panics
-/// Where what is one fact now had several values.
+/// If a present fact had several values.
 pub fn converted(records: Vec<Record>) -> Vec<Record> {
     let facts = declared::facts();
     let now = |claim: &str, what: &str| {
@@ -48,7 +48,7 @@ pub fn converted(records: Vec<Record>) -> Vec<Record> {
             };
             let (by, known) = first.entry(fact.name.clone()).or_insert_with(|| (of.clone(), value.clone()));
             if *by == of {
-                // A series, too.
+                // The claim recorded a series of values: the last one counts.
                 known.clone_from(value);
             } else {
                 assert_eq!(known, value, "{} is one fact of {by} and {of}", fact.constant);
@@ -64,7 +64,7 @@ pub fn converted(records: Vec<Record>) -> Vec<Record> {
     all
 }
 
-/// What is said of each claim that the log has facts of, and of the same without each of them.
+/// The verdict and evidence of each claim with facts in the log, and of the same claim without each of its facts.
 fn told(records: &[Record], of: &BTreeMap<&'static str, BTreeSet<String>>, details: bool) -> String {
     let mut text = String::new();
     for claim in all_claims().filter(|claim| of.contains_key(claim.id)) {
@@ -110,8 +110,8 @@ fn facts_of(records: &[Record]) -> BTreeMap<&'static str, BTreeSet<String>> {
     facts
 }
 
-/// Every log of schema 1, with what the last seatrial of that schema said of it, in the folder `judged`. Those that
-/// begin with `told-` are no recordings: tests of that seatrial told them.
+/// Every log of schema 1, with the verdicts of the last seatrial of that schema in the folder `judged`. Logs whose
+/// names begin with `told-` are no recordings: tests of that seatrial wrote them.
 #[rstest]
 #[case::part_a("schema-1/stateless.jsonl", "part-a")]
 #[case::part_b("schema-1/mysql.jsonl", "part-b")]
@@ -128,12 +128,12 @@ fn a_log_of_schema_1_judges_as_it_did(#[case] log: &str, #[case] name: &str) {
     let file = folder().join(format!("schema-1/judged/{name}.txt"));
     let was = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     assert_same(&told(&records, &facts, true), &was, name);
-    // In schema 2 the same is said, but for the names of what is missing.
+    // In schema 2 the results are the same, except for the names of missing facts.
     let now = converted(records.clone());
     assert_same(&told(&now, &facts, false), &told(&records, &facts, false), name);
 }
 
-/// Shows the first line that differs, not hundreds.
+/// Shows only the first line that differs.
 #[track_caller]
 fn assert_same(is: &str, was: &str, name: &str) {
     let differs = is.lines().zip(was.lines()).find(|(is, was)| is != was);
@@ -146,13 +146,13 @@ fn assert_same(is: &str, was: &str, name: &str) {
 fn the_recording_of_schema_2_is_the_converted_one() {
     let read = |schema: &str| event::read(&folder().join(schema).join("stateless.jsonl")).unwrap();
     assert_eq!(read("schema-2"), converted(read("schema-1")));
-    // A fact that is taken away is missing under its present name.
+    // A removed fact is reported missing under its present name.
     let records = without(&read("schema-2"), "pods_changed");
     let a7 = all_claims().find(|claim| claim.id == "A7").unwrap();
     assert!(judged(a7, &records).0.contains("`pods_changed` was not observed"));
 }
 
-/// Runs of schema 2 on real clusters: each claim is judged as it was, from the records before its verdict.
+/// Runs of schema 2 on real clusters: each claim gets its recorded verdict, from the records before that verdict.
 #[rstest]
 #[case::stateless("stateless-upgraded.jsonl", 11)]
 #[case::trial("trial.jsonl", 24)]

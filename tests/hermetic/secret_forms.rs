@@ -1,4 +1,4 @@
-//! What leaves: no secret in any form, no text that is obeyed, no evidence that is lost.
+//! Output without secrets in any form, without text that a reader executes, and without loss of evidence.
 
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,11 @@ fn known(values: &[&str]) -> Secrets {
     secrets
 }
 
-// --- What a manifest teaches is forgotten.
+// --- Secrets that were learnt from a manifest.
 
-/// The keys of a Secret are chosen by its author: `key`, `host`, `type` are no names of objects there.
+/// The author of a Secret chooses its keys: `key`, `host` and `type` are no names of objects there.
 #[rstest]
-fn a_secret_whose_key_is_called_like_a_field_is_remembered(
+fn a_secret_whose_key_has_the_name_of_a_field_is_remembered(
     #[values("key", "type", "status", "reason", "image", "name", "component", "manager")] key: &str,
 ) {
     let secrets = Secrets::default();
@@ -64,9 +64,9 @@ fn a_form_of_a_value_goes(#[case] value: &str, #[case] text: &str, #[case] part:
     assert!(!hidden.contains(part), "{hidden}");
 }
 
-/// Escape sequences are taken out after secrets were looked for: what they parted is whole then.
+/// Escape sequences are removed after the search for secrets. A secret that a sequence had divided is then whole.
 #[test]
-fn a_secret_that_an_escape_sequence_parts_is_in_no_file() {
+fn a_secret_divided_by_an_escape_sequence_is_in_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::new(dir.path(), &known(&["hunter22-secret"]));
     folder.text("log", "denied for hunter\u{1b}[0m22-secret\n");
@@ -81,7 +81,7 @@ fn a_secret_that_an_escape_sequence_parts_is_in_no_file() {
 }
 
 #[test]
-fn a_secret_that_an_escape_sequence_parts_is_in_no_report() {
+fn a_secret_divided_by_an_escape_sequence_is_in_no_report() {
     let dir = tempfile::tempdir().unwrap();
     let log = EventLog::open(dir.path(), "r").unwrap();
     log.secrets().learn("hunter22-secret");
@@ -90,7 +90,7 @@ fn a_secret_that_an_escape_sequence_parts_is_in_no_report() {
     assert!(!report.notes[0].text.contains("hunter22-secret"), "{}", report.notes[0].text);
 }
 
-/// Recovery codes, a file of users: each line is a secret that a log prints alone.
+/// Recovery codes, or a file of users: each line is a secret that a log may print alone.
 #[rstest]
 #[case::codes("k7Q9-x2Lm-41\np4Wz-8RtY-77\n", "k7Q9-x2Lm-41")]
 #[case::htpasswd("alice:Tr0ub4dor9x\nbob:c0rrect9yz\n", "Tr0ub4dor9x")]
@@ -128,9 +128,9 @@ fn an_error_that_speaks_of_a_key_hides_nothing_after_it() {
     assert!(hide_shapes(text).contains("panic: index out of range"), "{}", hide_shapes(text));
 }
 
-/// The cut is made before anything is recognised.
+/// The text is cut before secrets are recognised.
 #[test]
-fn the_end_of_a_key_that_a_cut_has_beheaded_is_not_kept() {
+fn the_rest_of_a_private_key_whose_first_line_was_cut_off_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::new(dir.path(), &Secrets::default());
     let body: String = (0..60_000)
@@ -158,7 +158,7 @@ fn a_secret_in_an_object_goes(#[case] mut object: Value) {
     assert!(!object.to_string().contains("8273645091"), "{object}");
 }
 
-/// The registry's password stands in `auth` alone; a program that fails to pull prints it.
+/// The registry's password is only in `auth`. A program that fails to pull prints the password.
 #[test]
 fn the_password_in_a_registrys_auth_is_known() {
     let auth = STANDARD.encode("robot:Zq77-vXw-Ku71");
@@ -169,7 +169,7 @@ fn the_password_in_a_registrys_auth_is_known() {
     assert_eq!(secrets.hide("401 for robot with Zq77-vXw-Ku71"), "401 for robot with (left out)");
 }
 
-// --- What stays must be readable.
+// --- The rest must stay readable.
 
 #[test]
 fn a_number_that_is_a_secret_leaves_json_readable() {
@@ -182,7 +182,7 @@ fn a_number_that_is_a_secret_leaves_json_readable() {
     assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
 }
 
-/// `clean` guarantees that labels stay; the text of the same object is hidden once more.
+/// `clean` guarantees that labels stay. The text of the same object is searched once more.
 #[test]
 fn labels_stay_in_the_objects_of_a_bundle() {
     let dir = tempfile::tempdir().unwrap();
@@ -207,7 +207,7 @@ fn a_log_can_be_read_after_a_number_was_left_out_late() {
     assert_eq!(read.iter().map(|r| r.seq).collect::<Vec<_>>(), [0, 1, 2], "a record is lost");
 }
 
-/// A word that is also the name of a field: the field stands after a text here.
+/// A secret word that is also the name of a field. The field follows a text here.
 #[rstest]
 fn a_log_can_be_read_after_a_word_was_left_out_late(
     #[values("outcome", "detail", "reason", "node", "server", "object", "change", "kind")] word: &str,
@@ -276,19 +276,19 @@ fn a_late_secret_with_hashes_is_left_out_of_the_log() {
 }
 
 #[test]
-fn what_was_hidden_is_not_hidden_again() {
+fn a_removed_secret_is_not_removed_again() {
     let secrets = known(&["left", "hunter22"]);
     let once = secrets.hide("denied for hunter22");
     assert_eq!(secrets.hide(&once), once);
 }
 
-// --- Texts that are obeyed.
+// --- Texts that a CI system would execute.
 
-/// A report wraps at blanks: each word may begin a line.
+/// A report wraps at blanks, so each word may begin a line.
 #[rstest]
 fn no_word_begins_a_workflow_command_however_many_colons(#[values(2, 3, 4, 5, 6, 7, 8)] colons: usize) {
     let text = format!("x {}error file=a::boom", ":".repeat(colons));
-    // Twice, as reports do.
+    // Wrapped twice, as in reports.
     let tamed = sanitise::line(&sanitise::line(&text));
     let obeyed = |word: &str| word.starts_with("::") && word.len() > 2;
     assert!(!tamed.split_whitespace().any(obeyed), "{tamed}");
@@ -316,7 +316,7 @@ fn no_line_of_a_wrapped_report_is_a_workflow_command() {
 
 // --- Time and memory.
 
-/// The least processor time of three tries, of the thread alone: a busy machine makes no work longer.
+/// The shortest processor time of three tries, of this thread alone. A busy machine does not lengthen it.
 fn least_of_three(mut work: impl FnMut()) -> Duration {
     let spent = || {
         let now = clock_gettime(ClockId::ThreadCPUTime);
@@ -330,7 +330,7 @@ fn least_of_three(mut work: impl FnMut()) -> Duration {
     (0..3).map(time).min().expect("there are three")
 }
 
-/// Each line of a log has a token of its own. What a text teaches has an end.
+/// Each line of the log has its own token. The number of secrets learnt from one text is limited.
 #[test]
 fn a_log_of_tokens_teaches_no_more_than_enough() {
     let secrets = Secrets::default();
@@ -362,7 +362,7 @@ fn strings_that_never_end_take_time_by_their_length() {
     assert!(large < small * 16 + Duration::from_millis(200), "{small:?} for an eighth, {large:?} for all");
 }
 
-/// Pods with a token each: learning the next must not cost what all before it cost.
+/// Pods with one token each: learning the next token must not cost as much as all earlier ones together.
 #[test]
 fn objects_with_a_secret_each_take_time_by_their_number() {
     let time = |count: usize| {
@@ -375,7 +375,8 @@ fn objects_with_a_secret_each_take_time_by_their_number() {
         })
     };
     let (small, large) = (time(100), time(800));
-    // Eight times as many take 8 times a logarithm, or 64 times where each costs what all before it did.
+    // Eight times as many pods take 8 times as long, with a logarithm, or 64 times if each costs as much as all
+    // earlier ones.
     assert!(large < small * 40, "{small:?} for 100, {large:?} for 800");
 }
 
@@ -419,9 +420,9 @@ async fn a_log_whose_beginning_is_left_out_is_named() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line, longer than what is looked at: its beginning says what it is.
+/// One line that is longer than the limit of the search. Its beginning decides what it is.
 #[test]
-fn of_one_very_long_line_the_beginning_is_kept() {
+fn the_beginning_of_one_very_long_line_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::new(dir.path(), &Secrets::default());
     folder.text("log", &format!("panic: no more {}", "x".repeat(2 * Folder::FILE_LIMIT)));
@@ -441,7 +442,7 @@ fn two_names_that_are_made_safe_alike_do_not_overwrite_each_other() {
     assert!(texts.iter().any(|t| t == "first") && texts.iter().any(|t| t == "second"), "{texts:?}");
 }
 
-/// A link that lies in the folder already, of an earlier run or of somebody else, is not written through.
+/// A link that already exists in the folder, from an earlier run or from somebody else, is not followed when writing.
 #[test]
 fn a_link_in_the_folder_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
@@ -469,7 +470,7 @@ fn a_file_that_others_could_read_is_closed_to_them() {
     assert_eq!(mode, 0o600);
 }
 
-/// A folder of the caller's that already holds other things keeps its mode: `/tmp` is such a one.
+/// An existing folder of the caller keeps its mode, such as `/tmp`.
 #[test]
 fn a_sticky_folder_that_everybody_uses_is_not_closed() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -484,7 +485,7 @@ fn a_sticky_folder_that_everybody_uses_is_not_closed() {
     assert_eq!(mode, 0o1777);
 }
 
-/// When something happened is not when its secrets had been looked for.
+/// The time of an event is not the time at which the search for secrets ended.
 #[test]
 fn a_record_has_the_time_at_which_it_was_appended() {
     let dir = tempfile::tempdir().unwrap();
@@ -500,7 +501,7 @@ fn a_record_has_the_time_at_which_it_was_appended() {
     assert!(late * 4 < *took.iter().min().unwrap(), "{late} us late, of {took:?} us in all");
 }
 
-/// What is missing is told in any case, and not without end.
+/// Missing evidence is always named, in a list of limited length.
 #[test]
 fn a_list_of_what_is_missing_stays_below_the_limit() {
     let dir = tempfile::tempdir().unwrap();

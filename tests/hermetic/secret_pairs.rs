@@ -64,7 +64,7 @@ fn a_value_of_a_secrets_name_goes_and_is_known(#[case] text: &str) {
     assert_eq!(secrets.hide("tried s3cr3t-value9 once"), "tried (left out) once");
 }
 
-/// A line that was cut, JSON in a string in a string, and a list.
+/// A truncated line, JSON in a string in a string, and a list.
 #[rstest]
 #[case(r#"{"m":"{\"o\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"data\\\":{\\\"config\\\":\\\"czNjcjN0LXZhbHVlOQ==\\\"}}\"}"}"#)]
 #[case(r#"cut {"kind":"Secret","data":{"config":"czNjcjN0LXZhbHVlOQ"#)]
@@ -102,7 +102,7 @@ fn what_is_no_secret_stays(#[case] text: &str) {
 
 /// Fields of a line and lines of a list: their words and numbers occur in every log.
 #[test]
-fn what_looks_made_up_in_a_secrets_value_goes_and_its_words_stay() {
+fn random_parts_of_a_secrets_value_are_removed_and_its_words_stay() {
     let secrets = Secrets::default();
     let value = |text: &str| STANDARD.encode(text);
     secrets.clean(&mut json!({"kind": "Secret", "data": {"pgpass": value("db:5432:orders:app:pg9-Tr0ub4\n"),

@@ -1,4 +1,4 @@
-//! Secrets as programs, people and manifests write them, and what files and reports make of them.
+//! Secrets as programs, people and manifests write them, and their traces in files and reports.
 use std::time::Duration;
 
 use rstest::rstest;
@@ -24,7 +24,7 @@ fn known(values: &[&str]) -> Secrets {
     secrets
 }
 
-/// As a terminal shows it.
+/// The text as a terminal shows it.
 fn shown(text: &str) -> String {
     let mut plain = String::new();
     let mut chars = text.chars();
@@ -39,8 +39,8 @@ fn shown(text: &str) -> String {
 
 // --- Escape sequences.
 
-/// Loggers with colours (zerolog, logrus, zap) put a sequence between name and value: the sequence is taken for
-/// the value and left out, and the value stays.
+/// Loggers with colours (zerolog, logrus, zap) put an escape sequence between name and value. The sequence was once
+/// taken for the value and removed, and the value stayed.
 #[rstest]
 #[case::reset_before_the_value("\u{1b}[36mpassword=\u{1b}[0ms3cr3t-value7 host=db")]
 #[case::coloured_value("password=\u{1b}[31ms3cr3t-value7\u{1b}[0m")]
@@ -51,10 +51,10 @@ fn a_coloured_secret_goes(#[case] text: &str) {
     assert!(!hidden.contains("s3cr3t-value7"), "{hidden:?}");
 }
 
-/// In an object a remembered value is looked for as it is: a sequence in the middle of it hides it from us
-/// and not from who prints the file.
+/// In an object, a remembered value is searched literally. A sequence in the middle of the value hides it from the
+/// search, but not from a person who prints the file.
 #[test]
-fn a_secret_that_an_escape_sequence_parts_is_in_no_object() {
+fn a_secret_divided_by_an_escape_sequence_is_in_no_object() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::new(dir.path(), &known(&["hunter22-secret"]));
     folder.object("pod.json", json!({"status": {"message": "denied for hunter\u{1b}[0m22-secret"}}));
@@ -67,7 +67,7 @@ fn a_secret_that_an_escape_sequence_parts_is_in_no_object() {
 
 /// The same in the log of the run.
 #[test]
-fn a_secret_that_an_escape_sequence_parts_is_in_no_recorded_object() {
+fn a_secret_divided_by_an_escape_sequence_is_in_no_recorded_object() {
     let dir = tempfile::tempdir().unwrap();
     let log = EventLog::open(dir.path(), "r").unwrap();
     log.secrets().learn("hunter22-secret");
@@ -84,9 +84,10 @@ fn a_secret_that_an_escape_sequence_parts_is_in_no_recorded_object() {
     assert!(!shown(message).contains("hunter22-secret"), "{message:?}");
 }
 
-// --- What is learnt late.
+// --- Secrets that are learnt late.
 
-/// A journal is copied before another collector meets the secret: texts are gone over at the end, bytes are not.
+/// A journal is copied before another collector learns the secret. Texts are searched again at the end, binary files
+/// were not.
 #[test]
 fn a_secret_that_is_learnt_late_is_in_no_binary_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -98,10 +99,10 @@ fn a_secret_that_is_learnt_late_is_in_no_binary_file() {
     assert!(!String::from_utf8_lossy(&kept).contains("late-one-77-x"));
 }
 
-/// What stands for a short value is longer than the value: what is left out at the end makes files, and the
-/// bundle, larger than their limits.
+/// The replacement of a short value is longer than the value. Removals at the end could make files, and the bundle,
+/// larger than their limits.
 #[test]
-fn what_is_left_out_late_makes_no_file_larger_than_its_limit() {
+fn a_late_removal_makes_no_file_larger_than_its_limit() {
     let dir = tempfile::tempdir().unwrap();
     let secrets = Secrets::default();
     let folder = Folder::new(dir.path(), &secrets);
@@ -114,7 +115,7 @@ fn what_is_left_out_late_makes_no_file_larger_than_its_limit() {
 
 // --- Shapes.
 
-/// What programs print of their configuration, and what people type.
+/// Settings as programs print them, and as people type them.
 #[rstest]
 #[case::go_struct("config: {User:root Password:s3cr3t-value7 Addr:db}")]
 #[case::go_header(r#"{"X-Api-Key":["s3cr3t-value7"]}"#)]
@@ -143,8 +144,8 @@ fn the_shape_of_a_secret_goes(#[case] text: &str) {
     assert!(!hidden.contains("s3cr3t-value7"), "{hidden}");
 }
 
-/// A pair of which the value is a pair again: the outer one is taken, its name is no secret's, and what stands in it
-/// is not looked at.
+/// A pair whose value is a pair again. The outer pair was taken, its name is not secret, and its content was not
+/// searched.
 #[rstest]
 #[case::literal("kubectl create secret generic db --from-literal=password=s3cr3t-value9")]
 #[case::helm("helm install db --set=auth.rootPassword=s3cr3t-value9")]
@@ -160,7 +161,7 @@ fn a_secret_in_the_value_of_another_pair_goes(#[case] text: &str) {
     assert!(!hidden.contains(VALUE), "{hidden}");
 }
 
-/// The same in a bundle: the log of a pod, as programs in Go write it.
+/// The same in a bundle: the log of a pod, in the format of programs in Go.
 #[test]
 fn a_secret_in_a_quoted_message_of_a_log_is_in_no_bundle() {
     let dir = tempfile::tempdir().unwrap();
@@ -172,7 +173,7 @@ fn a_secret_in_a_quoted_message_of_a_log_is_in_no_bundle() {
     assert!(!kept.contains(VALUE), "{kept}");
 }
 
-/// Shapes of their own: the statement of MySQL 5.6, a file of settings in XML, the second cookie of a request.
+/// Shapes without a common rule: the statement of MySQL 5.6, a settings file in XML, the second cookie of a request.
 #[rstest]
 #[case::mysql("SET PASSWORD FOR 'root'@'%' = PASSWORD('s3cr3t-value9')")]
 #[case::set("SET PASSWORD FOR root@localhost = 's3cr3t-value9'")]
@@ -188,7 +189,8 @@ fn a_secret_of_a_shape_of_its_own_goes(#[case] text: &str) {
     assert!(!hidden.contains(VALUE), "{hidden}");
 }
 
-/// An error that quotes what was sent, as the API server's and kubectl's do: a Secret, whose keys name no secret.
+/// An error that quotes the request, like those of the API server and kubectl: a Secret whose keys do not look
+/// secret.
 #[rstest]
 #[case::data(r#"E1130 sync.go:12] failed to apply {"apiVersion":"v1","kind":"Secret","data":{"config":"czNjcjN0LXZhbHVlOQ=="}}"#)]
 #[case::string_data(
@@ -199,8 +201,8 @@ fn a_secret_object_in_a_line_of_a_log_goes(#[case] text: &str) {
     assert!(!hidden.contains(VALUE) && !hidden.contains("czNjcjN0"), "{hidden}");
 }
 
-/// What follows a flag without a blank, in quotes of a shell in another one; lists of words; headers; settings as Go and
-/// Rust print them.
+/// Values that follow a flag without a blank, or in shell quotes within shell quotes; lists of words; headers;
+/// settings as Go and Rust print them.
 #[rstest]
 #[case::mysql_in_quotes("mysql -u root -p\"s3cr3t-value9\" -e 'select 1'")]
 #[case::mysql_in_quotes_of_a_shell(r#"sh -c "mysql -uroot -p\"s3cr3t-value9\" -e 'select 1'""#)]
@@ -235,7 +237,7 @@ fn a_secret_as_shells_and_programs_write_it_goes(#[case] text: &str) {
     assert_eq!(hide_shapes(&hidden), hidden, "what was left out is left out again");
 }
 
-/// What looks like one of these.
+/// Texts that only look like one of these.
 #[rstest]
 #[case("mysqladmin ping -uroot -p\"$MYSQL_ROOT_PASSWORD\" --silent")]
 #[case("mysqladmin ping -uroot -p${MYSQL_ROOT_PASSWORD}")]
@@ -255,7 +257,7 @@ fn what_only_looks_like_it_stays(#[case] text: &str) {
 
 // --- Objects.
 
-/// Lists below a secret name, commands in words, manifests of several documents.
+/// Lists below a secret name, commands as lists of words, manifests of several documents.
 #[rstest]
 #[case::list(json!({"data": {"tokens": ["8273645091x"]}}))]
 #[case::list_in_yaml(json!({"kind": "ConfigMap", "data": {"c.yaml": "users:\n  - a\napiTokens:\n  - 8273645091x\n"}}))]
@@ -278,7 +280,7 @@ fn a_secret_in_an_object_goes(#[case] mut object: Value) {
     assert!(!text.contains("8273645091") && !text.contains("ODI3MzY0NTA5MXg"), "{object}");
 }
 
-/// A list says of its items what they are, whatever their type is called; the rest of a command stands in another field.
+/// A list says what its items are, whatever their type is called. The rest of a command is in another field.
 #[rstest]
 #[case::list_of_a_type_of_its_own(json!({"kind": "SecretList", "apiVersion": "v1", "items": [
     {"metadata": {"name": "a"}, "type": "example.org/db", "data": {"conn": "czNjcjN0LXZhbHVlOQ=="}}]}))]
@@ -304,7 +306,7 @@ fn a_secret_goes_whatever_field_says_that_it_is_one(#[case] mut object: Value) {
     assert!(!there, "{text}");
 }
 
-/// Names of variables that images of well-known programs take.
+/// Names of variables that well-known images read.
 #[rstest]
 fn a_variable_of_this_name_is_secret(
     #[values(
@@ -338,7 +340,7 @@ fn a_secret_in_the_value_of_another_pair_of_an_object_goes(#[case] mut object: s
     assert!(!object.to_string().contains(VALUE), "{object}");
 }
 
-/// Names of one word that end in a number, in a covered word, or begin with capitals.
+/// Names of one word that end in a number, end in a covered word, or begin with capitals.
 #[rstest]
 #[case("MYSQL_PASSWORD1")]
 #[case("DB_PASS2")]
@@ -355,7 +357,7 @@ fn a_name_with_a_number_or_joined_words_is_a_secrets(#[case] name: &str) {
     assert!(!object.to_string().contains(VALUE), "{object}");
 }
 
-/// Python's `json.dumps` and others write what is not ASCII as `\u00e4`.
+/// Python's `json.dumps` and others write non-ASCII characters as `\u00e4`.
 #[test]
 fn a_value_that_is_not_ascii_goes_in_the_json_of_python() {
     let hidden = known(&["Pässw0rd-Köln-77"]).hide(r#"{"p": "P\u00e4ssw0rd-K\u00f6ln-77"}"#);
@@ -364,7 +366,7 @@ fn a_value_that_is_not_ascii_goes_in_the_json_of_python() {
 
 // --- Folders and reports.
 
-/// Variation selectors and other marks take no room either: text is hidden in a text that looks empty of it.
+/// Variation selectors and other marks are invisible too. Text can be hidden in a text that looks empty.
 #[rstest]
 #[case::variation_selector('\u{fe01}')]
 #[case::mongolian_selector('\u{180f}')]
@@ -392,13 +394,13 @@ fn a_folder_of_another_user_is_not_closed_by_root() {
     assert_eq!(mode, 0o777);
 }
 
-/// A backslash before the bar takes its escape away: the cell ends, and the rest is other columns.
+/// A backslash before the bar cancels the bar's escape: the cell ends, and the rest becomes further columns.
 #[test]
-fn a_cell_of_the_table_ends_where_we_end_it() {
+fn a_cell_of_the_table_ends_only_at_our_bar() {
     let v = |text: &str| text.parse::<Version>().unwrap();
     let pair = Pair { from: v("1.34.4"), to: v("1.35.4") };
     let row = row(pair, r"failed \| passed", "run", &[]);
-    // As cmark-gfm splits it: a backslash takes the next character with it.
+    // As cmark-gfm splits it: a backslash escapes the next character.
     let (mut bars, mut chars) = (0, row.chars());
     while let Some(c) = chars.next() {
         match c {
@@ -410,8 +412,8 @@ fn a_cell_of_the_table_ends_where_we_end_it() {
     assert_eq!(bars, 13, "{row}");
 }
 
-/// A container that `kubectl debug` added is in no log of the bundle and in no line of MISSING.txt, where
-/// nothing was streamed.
+/// A container that `kubectl debug` added was once in no log of the bundle and in no line of MISSING.txt if nothing
+/// was streamed.
 #[tokio::test]
 async fn the_log_of_an_ephemeral_container_is_kept_or_named() -> anyhow::Result<()> {
     let (engine, api) = (FakeEngine::with(&["w1"])?, FakeApi::start().await);

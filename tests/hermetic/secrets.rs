@@ -1,5 +1,5 @@
-//! Secrets of many kinds are planted wherever a cluster can have them, and echoed wherever it can speak.
-//! Then everything is searched that a failed run and a failed creation leave.
+//! Secrets of many kinds are planted wherever a cluster can hold them, and repeated wherever it can print them. Then
+//! all files of a failed run and of a failed creation are searched.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use crate::story::observed;
 /// A kind, and the value that must not be found.
 type Plant = (&'static str, String);
 
-/// Each value differs from the others in each of its halves: half of one is found too.
+/// Each value differs from the others in both halves, so half of a value is found too.
 fn plants() -> Vec<Plant> {
     let kinds = [
         "MYSQL_ROOT_PASSWORD",
@@ -64,7 +64,7 @@ fn value(kind: &str) -> String {
     plants().into_iter().find(|plant| plant.0 == kind).expect("it is planted").1
 }
 
-/// What a Secret of the story holds: it is in its manifest, and never read back.
+/// The content of a Secret of the story. It is in the story's manifest and is never read back.
 fn secret() -> Value {
     let docker = json!({"auths": {"registry.example.org": {"auth": STANDARD.encode(format!("jane:{}", value("dockerconfigjson")))}}});
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mysql", "namespace": "story"}, "type": "Opaque",
@@ -110,7 +110,7 @@ fn pod(name: &str) -> Value {
             "lastState": {"terminated": {"exitCode": 1, "message": everything()}}}]}})
 }
 
-/// All of them in one text, as a program that prints its environment does, and in other forms.
+/// All values in one text, as a program prints its environment, and in other forms.
 fn everything() -> String {
     let one = |(_, value): &Plant| {
         let base64 = STANDARD.encode(format!("{value} and more"));
@@ -131,7 +131,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// No plant, no half of one, in no form; no folder for others.
+/// Asserts that no planted value and no half of one remains in any form, and that no folder is open to others.
 fn search(dir: &Path) {
     let all = files(dir);
     let mut wrong = Vec::new();
@@ -171,7 +171,7 @@ fn settings(home: &Path) -> Settings {
 }
 
 #[tokio::test]
-async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
+async fn no_file_of_a_failed_run_has_a_secret() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let settings = settings(home.path());
     let (engine, api) = (FakeEngine::with(&["w1"])?, FakeApi::start().await);
@@ -181,7 +181,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
     let dir = settings.runs_dir().join("r1");
     let log = EventLog::open(&dir, "r1")?.with_secrets(&settings.secrets);
     let log = log.scoped(Scope { scenario: Some("mysql".into()), ..Scope::default() });
-    // As a story does with each manifest before the API has it.
+    // As a story does with each manifest before it sends the manifest to the API.
     settings.secrets.learn_from(&secret());
     log.append(Event::ScenarioStarted { claims: vec!["B1".into()] });
     let recorder = Recorder::start(&client, "story", &log).await?;
@@ -267,7 +267,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
     recorder.stop().await;
     assert!(!dir.join("streamed").exists(), "what was streamed is in the bundle");
     search(home.path());
-    // What evidence needs is there.
+    // The parts that evidence needs are still there.
     let whole: String = bundle.files.iter().map(|f| std::fs::read_to_string(f).unwrap_or_default()).collect();
     for stays in [
         "MYSQL_ROOT_PASSWORD",
@@ -283,7 +283,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_that_a_failed_creation_leaves_has_a_secret() -> anyhow::Result<()> {
+async fn no_file_of_a_failed_creation_has_a_secret() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let mut settings = settings(home.path());
     let engine = FakeEngine::with(&[])?;
@@ -291,7 +291,7 @@ async fn nothing_that_a_failed_creation_leaves_has_a_secret() -> anyhow::Result<
     let inspect = json!([{"Config": {"Env": [format!("HTTP_PROXY=http://jane:{}@proxy:3128", value("proxy")),
         format!("https_proxy=http://jane:{}@proxy:3128", value("proxy")), "MODE=plain",
         format!("X_DB_PASS={}", value("DB_PASS"))]}}]);
-    // In a log the proxy speaks of its user alone; what kind prints has the shape of a secret.
+    // In a log, the proxy names only its user. kind's output has the shape of a secret.
     let log = format!("proxy refused jane:{} at once\n", value("proxy"));
     std::fs::write(engine.dir().join("inspect.json"), inspect.to_string())?;
     std::fs::write(engine.dir().join("kubelet.log"), log.repeat(200_000))?;
@@ -358,7 +358,7 @@ fn rewritten(text: &str, known: &[&str]) -> (Vec<Record>, Vec<Record>) {
 }
 
 #[test]
-fn what_is_left_out_changes_no_verdict() {
+fn removed_secrets_change_no_verdict() {
     let logs = [
         include_str!("recordings/schema-1/short-run.jsonl"),
         include_str!("recordings/schema-1/stateless.jsonl"),
@@ -370,7 +370,7 @@ fn what_is_left_out_changes_no_verdict() {
     ];
     let mut judged = 0;
     for text in logs {
-        // Passwords that somebody took from the names of things, which stay.
+        // Passwords that somebody took from the names of objects. These names stay.
         for known in
             [&[][..], &["nginx-deployment", "mysql-pv-claim", "kube-scheduler", "deployment-controller"]]
         {

@@ -1,5 +1,5 @@
-//! A state folder of ours, and an engine with a container of the cluster [`NAME`]: what the tests on whose a cluster
-//! is start from.
+//! A state folder of ours, and an engine with a container of the cluster [`NAME`]: the starting point of the tests
+//! about ownership of clusters.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,10 +21,10 @@ use crate::fake_engine::FakeEngine;
 
 /// The cluster of the fake's container.
 pub const NAME: &str = "three";
-/// The file on a node that says whose it is.
+/// The file on a node that names its owner.
 pub const MARK: &str = "/kind/seatrial-owner";
 
-/// Time that nothing here needs.
+/// A deadline that no test here reaches.
 pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
@@ -42,7 +42,7 @@ impl Ground {
         Ok(Self { fake, settings })
     }
 
-    /// What a creation of ours leaves: the record, and the mark on the first container of the cluster.
+    /// The traces of a creation of ours: the record, and the owner mark on the first container of the cluster.
     pub fn recorded(&self, name: &str, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
         let id = StateId::of(&self.settings.state)?;
         let text = format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", self.settings.state.display());
@@ -76,7 +76,7 @@ impl Ground {
         Ok(record.write(&dir)?)
     }
 
-    /// The same of [`NAME`], by a version that did not record the ids of containers.
+    /// The same of [`NAME`], as a version wrote it that did not record the ids of containers.
     pub fn made(&self, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
         self.recorded(NAME, |record| {
             record.containers.clear();
@@ -109,7 +109,7 @@ impl Ground {
         self.has("three-worker")
     }
 
-    /// The clusters of this ground, for a test.
+    /// The clusters of this state folder, for a test.
     pub async fn clusters(&self) -> Clusters {
         self.clusters_on(&self.fake).await
     }
@@ -142,12 +142,12 @@ impl Ground {
         Ok(all.into_iter().map(|one| (one.name, one.state)).collect())
     }
 
-    /// What the command line says to these arguments.
+    /// The command line's answer to these arguments.
     pub async fn said(&self, args: &[&str]) -> String {
         self.run(Exec::new(env!("CARGO_BIN_EXE_seatrial")), args).await
     }
 
-    /// The same, with these variables.
+    /// The same, with these environment variables.
     pub async fn said_with(&self, variables: &[(&str, &str)], args: &[&str]) -> String {
         let mut exec = Exec::new("/usr/bin/env");
         for (name, value) in variables {
@@ -156,12 +156,12 @@ impl Ground {
         self.run(exec.arg(env!("CARGO_BIN_EXE_seatrial")), args).await
     }
 
-    /// The same, with SIGINT after so many seconds.
+    /// The same, with SIGINT after this many seconds.
     pub async fn interrupted(&self, after: &str, args: &[&str]) -> String {
         self.signalled("INT", after, args).await
     }
 
-    /// The same, with a signal after so many seconds.
+    /// The same, with a signal after this many seconds.
     pub async fn signalled(&self, signal: &str, after: &str, args: &[&str]) -> String {
         let signal = format!("--signal={signal}");
         let exec = Exec::new("/usr/bin/timeout").args([&signal, after, env!("CARGO_BIN_EXE_seatrial")]);
@@ -186,7 +186,7 @@ impl Ground {
     }
 }
 
-/// The settings of somebody whose state folder is this one.
+/// The settings of an owner whose state folder is this one.
 pub fn settings(state: &Path) -> anyhow::Result<Settings> {
     let variable = |name: &str| match name {
         "SEATRIAL_STATE" => Some(state.display().to_string()),

@@ -1,4 +1,4 @@
-//! Table tests of the wait rules on StatefulSets, above all of the ways in which a status lies.
+//! Table tests of the wait rules on StatefulSets, above all for statuses that mislead.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -6,7 +6,7 @@ use rstest::rstest;
 use seatrial::wait::{Around, Check, Verdict, stateful_sets};
 use serde_json::{Value, json};
 
-/// Three pods of revision `web-b`, all ready: nothing is missing.
+/// Three pods of revision `web-b`, all ready: the StatefulSet is complete.
 fn whole() -> (Value, Vec<Value>) {
     let set = json!({
         "metadata": {"name": "web", "uid": "set", "generation": 3},
@@ -39,7 +39,7 @@ fn verdict(bend: impl FnOnce(&mut Value, &mut Vec<Value>)) -> Verdict {
 }
 
 #[test]
-fn a_pod_that_the_set_does_not_control_is_none_of_its_own() {
+fn a_pod_that_the_set_does_not_control_does_not_belong_to_it() {
     let only_owned = |_: &mut Value, pods: &mut Vec<Value>| {
         let mut other = pod(3);
         other["metadata"]["ownerReferences"][0]["controller"] = json!(false);
@@ -49,7 +49,7 @@ fn a_pod_that_the_set_does_not_control_is_none_of_its_own() {
 }
 
 #[test]
-fn a_set_that_runs_what_it_asks_for_is_complete() {
+fn a_set_whose_pods_match_its_spec_is_complete() {
     assert_eq!(verdict(|_, _| {}), Verdict::Met);
 }
 
@@ -97,7 +97,7 @@ fn a_set_will_never_be_complete(#[case] bend: Bend, #[case] why: &str) {
     }
 }
 
-/// A pod of a revision that is no longer asked for: with `OrderedReady` it stays as it is.
+/// A pod of an outdated revision. With `OrderedReady` it stays as it is.
 fn broken(set: &mut Value, pods: &mut [Value]) {
     set["status"]["updateRevision"] = json!("web-c");
     pods[1]["status"] = without_image();
@@ -138,7 +138,7 @@ fn a_partition_counts_from_the_first_ordinal() {
     assert_eq!(verdict, Verdict::Met);
 }
 
-/// The controller makes pods in the order of their ordinals: what is not ready above the missing one holds nothing up
+/// The controller creates pods in the order of their ordinals. An unready pod above the missing one blocks nothing
 /// (`stateful_set_control.go`: `runForAll` over `processReplica`, from the first ordinal on).
 #[test]
 fn a_missing_pod_waits_for_no_pod_above_it() {
@@ -153,8 +153,8 @@ fn a_missing_pod_waits_for_no_pod_above_it() {
     assert!(!why.contains("web-0 is not made before web-2 is ready"), "{why}");
 }
 
-/// A pod above what is asked for is deleted, ready or not (`processCondemned`: the first unhealthy pod is not waited
-/// for).
+/// A pod above the requested number is deleted, ready or not (`processCondemned`: it does not wait for the first
+/// unhealthy pod).
 #[test]
 fn a_hopeless_pod_that_a_scale_down_takes_away_ends_no_wait_for_a_set() {
     let verdict = verdict(|set, pods| {
@@ -166,8 +166,8 @@ fn a_hopeless_pod_that_a_scale_down_takes_away_ends_no_wait_for_a_set() {
     assert!(not_yet(verdict).contains("too many: web-2"));
 }
 
-/// From the last one on, and one that is not ready only if it is the lowest: two of them wait for each other for ever
-/// (`processCondemned`).
+/// Pods are deleted from the last one on, and an unready one only if it is the lowest. Two unready pods wait for each
+/// other for ever (`processCondemned`).
 #[rstest]
 #[case::ordered("OrderedReady", true)]
 #[case::parallel("Parallel", false)]
@@ -187,9 +187,9 @@ fn two_hopeless_pods_above_what_is_asked_for_wait_for_each_other(#[case] policy:
     }
 }
 
-/// Pods below a partition that was raised stay of the update revision: the controller takes none back
-/// (`updateStatefulSet`: targets from the partition on only), and `kubectl rollout status` says that the partitioned
-/// rollout is complete (`rollout_status.go`). To wait on is to wait for nothing.
+/// If a partition is raised, the pods below it keep the update revision: the controller reverts none
+/// (`updateStatefulSet`: only targets from the partition on), and `kubectl rollout status` reports the partitioned
+/// rollout as complete (`rollout_status.go`). A longer wait would never end.
 #[test]
 fn a_partition_that_was_raised_is_met() {
     let found = verdict(|set, pods| {
@@ -202,8 +202,8 @@ fn a_partition_that_was_raised_is_met() {
     assert_eq!(found, Verdict::Met);
 }
 
-/// 1.37 has the strategy `Recreate` (gate `StatefulSetRecreateStrategy`): old pods are deleted before any pod is looked
-/// at, also with `OrderedReady` (`stateful_set_control.go`: `recreateDeleteAndWait`).
+/// 1.37 has the strategy `Recreate` (gate `StatefulSetRecreateStrategy`): old pods are deleted before any pod's state
+/// is checked, also with `OrderedReady` (`stateful_set_control.go`: `recreateDeleteAndWait`).
 #[test]
 fn a_set_of_strategy_recreate_replaces_a_broken_pod_by_itself() {
     let verdict = verdict(|set, pods| {
@@ -216,9 +216,9 @@ fn a_set_of_strategy_recreate_replaces_a_broken_pod_by_itself() {
     assert!(!why.contains("by design the controller keeps"), "{why}");
 }
 
-/// The next pod is made when the one before it is ready; why the API refused one, only an event tells.
+/// The next pod is created when the one before it is ready. If the API refused a pod, only an event says why.
 #[test]
-fn what_an_ordered_set_waits_for_is_named() {
+fn the_pod_that_an_ordered_set_waits_for_is_named() {
     let (mut set, pods) = whole();
     set["status"]["replicas"] = json!(1);
     let mut first = pods[0].clone();
@@ -248,7 +248,7 @@ fn a_broken_pod_that_the_controller_replaces_by_itself_is_waited_for() {
     assert!(matches!(found, Verdict::NotYet(_)), "{found:?}");
 }
 
-/// With a partition the upper pods are to be new. The lower ones stay as they are, whatever they are made from.
+/// With a partition, the upper pods must be new. The lower ones stay as they are, whatever their template.
 #[rstest]
 #[case::held([("web-a", 0), ("web-a", 1), ("web-b", 2)], None)]
 #[case::upper_still_old([("web-a", 0), ("web-a", 1), ("web-a", 2)], Some("web-2 is of revision web-a"))]

@@ -1,4 +1,4 @@
-//! Part A judged from a recorded run: true as it was recorded, undecided where a part is missing.
+//! Part A judged from a recorded run: the true run passes, and without a part of it the claims are undecided.
 
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
@@ -45,7 +45,7 @@ fn a_claim_without_its_marks_is_undecided(#[case] id: &str, #[case] name: &str) 
     assert!(finding.evidence().contains(name), "{}", finding.evidence());
 }
 
-/// Where a watch begins anew after a change, the change counts if the gap began in it.
+/// If a watch is restarted after a change, the change counts if the gap began in the judged time.
 #[rstest]
 #[case::in_it(-0.2, true, Inconclusive)]
 #[case::after_it(0.01, true, Passed)]
@@ -72,7 +72,7 @@ fn a_gap_that_ends_after_the_change_is_placed_by_its_beginning(
     assert_eq!(story.judge("A7").conclusion(), expected);
 }
 
-/// Wordings and shapes of the event trail that Kubernetes 1.30 to 1.37 give.
+/// Wordings and forms of the events that Kubernetes 1.30 to 1.37 send.
 #[rstest]
 #[case::before_1_31("Scaled up replica set {set} to 2", "Created container nginx", "")]
 #[case::since_1_32("Scaled up replica set {set} from 0 to 2", "Created container: nginx", "")]
@@ -103,7 +103,7 @@ fn the_trail_is_found_in_every_wording(#[case] scaled: &str, #[case] created: &s
     }
 }
 
-/// The same event as events.k8s.io/v1 gives it.
+/// The same event in the form of events.k8s.io/v1.
 fn in_events_v1(event: &Value) -> Value {
     json!({
         "apiVersion": "events.k8s.io/v1",
@@ -126,7 +126,7 @@ fn a_request_that_meets_an_ending_pod_is_counted_and_no_failure() {
         let finding = story.judge("A7");
         assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
         let line = finding.evidence();
-        // The count comes first: a terminal cuts the line.
+        // The number comes first, because a terminal truncates the line.
         line.split_once(" of ").unwrap().0.parse::<u32>().unwrap()
     };
     let mut story = recorded();
@@ -135,7 +135,7 @@ fn a_request_that_meets_an_ending_pod_is_counted_and_no_failure() {
     assert_eq!(met(&story), recorded + 2);
 }
 
-/// Each condition of a check counts by itself: one is bent, the others hold.
+/// Each condition of a check counts by itself: one is falsified, the others hold.
 #[rstest]
 #[case::never_observed("A1", |s: &mut Story| unobserved(s), Failed, "observedGeneration 0, generation 0")]
 #[case::operator("A5", |s: &mut Story| toleration(s, "operator", json!("Equal")), Failed, "toleration of not-ready")]
@@ -171,7 +171,7 @@ fn what_is_bent_shows_in_its_line(
     says(&story.judge(id), conclusion, said);
 }
 
-/// A history of two states is one of a change that somebody watched.
+/// A history of two states, between which somebody watched a change.
 #[rstest]
 #[case("A7", "Deployment", ("image-change", "image-settled"))]
 #[case("A7", "ReplicaSet", ("image-change", "image-settled"))]
@@ -241,20 +241,20 @@ fn endpoints(story: &mut Story) -> &mut Vec<Value> {
     story.fact(&facts::ENDPOINT_SLICES)[0]["endpoints"].as_array_mut().unwrap()
 }
 
-/// An endpoint that leads to a pod of before.
+/// An endpoint that leads to an old pod.
 fn endpoint_of_old(story: &mut Story, conditions: Value) {
     let old = story.fact(&facts::PODS_BEFORE_CHANGE)[0]["metadata"].clone();
     let target = json!({"uid": old["uid"], "name": old["name"]});
     endpoints(story).push(json!({"targetRef": target, "conditions": conditions}));
 }
 
-/// A pod of before is there in place of a new one.
+/// An old pod exists in place of a new one.
 fn endpoint_missing(story: &mut Story) {
     endpoints(story).remove(0);
     endpoint_of_old(story, json!({}));
 }
 
-/// The last answer before the change was complete came from a pod of before.
+/// An old pod gave the last answer before the change was complete.
 fn old_answer_before(story: &mut Story) {
     let at = story.mark("image-changed");
     let event = sample(Outcome::Acknowledged, "200 nginx/1.22.1");
@@ -262,7 +262,7 @@ fn old_answer_before(story: &mut Story) {
     story.records.insert(at, record);
 }
 
-/// A pod of before has another UID.
+/// An old pod has another UID.
 fn replaced(story: &mut Story) {
     let name = story.fact(&facts::UP.pods_before)[0]["metadata"]["name"].clone();
     let pods = story.fact(&facts::UP.pods).as_array_mut().unwrap();
@@ -276,14 +276,14 @@ fn other_hash(story: &mut Story) {
     }
 }
 
-/// The ReplicaSet with pods is not that of the pods.
+/// The ReplicaSet with the requested pods is not the owner of the pods.
 fn other_hash_of_the_set(story: &mut Story) {
     for set in story.fact(&facts::UP.replica_sets).as_array_mut().unwrap() {
         set["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb");
     }
 }
 
-/// Pods of before are left, or others.
+/// Old pods, or other pods, are left.
 fn left(story: &mut Story, uid: Option<&str>) {
     let mut pods = story.fact(&facts::BACKGROUND.before)["pods"].clone();
     for pod in pods.as_array_mut().unwrap() {
@@ -292,7 +292,7 @@ fn left(story: &mut Story, uid: Option<&str>) {
     story.fact(&facts::BACKGROUND.after)["pods"] = pods;
 }
 
-/// What the kubelet says of the bad pod.
+/// The kubelet's message about the bad pod.
 fn kubelet(story: &mut Story, field: &str, to: &str) {
     story.each(|event| {
         if let Event::ObjectChanged { kind, object, .. } = event
@@ -303,7 +303,7 @@ fn kubelet(story: &mut Story, field: &str, to: &str) {
     });
 }
 
-/// One old pod is not ready for a moment, while a pod is that was none of them.
+/// One old pod is unready for a moment, while a pod that was not an old one is ready.
 fn another_ready(story: &mut Story) {
     let uid = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["uid"].clone();
     let ready = story.last_state(uid.as_str().unwrap(), "bad-image");
@@ -312,13 +312,13 @@ fn another_ready(story: &mut Story) {
     for condition in unready["status"]["conditions"].as_array_mut().unwrap() {
         condition["status"] = json!("False");
     }
-    // Each comes right after the mark, so the last one first.
+    // Each is inserted right after the mark, so the last one comes first.
     for state in [ready, unready, another] {
         story.insert_after("bad-image", changed(state));
     }
 }
 
-/// The bad ReplicaSet has a pod, and is asked for one.
+/// The bad ReplicaSet has a pod, and one is requested.
 fn both_left(story: &mut Story) {
     let bad = story.fact(&facts::BAD_IMAGES)["bad"].clone();
     for set in story.fact(&facts::REPLICA_SETS_ROLLED_BACK).as_array_mut().unwrap() {

@@ -1,4 +1,4 @@
-//! Records of a scenario, recorded or told, to be bent.
+//! Records of a scenario, recorded or made up, for tests to falsify.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::schemas;
 
-/// The name of a fact, from its constant wherever there is one: a typo does not compile then.
+/// The name of a fact. Tests take it from the fact's constant where one exists, so a typo does not compile.
 pub trait Named: Copy {
     fn named(self) -> &'static str;
 }
@@ -33,7 +33,7 @@ pub fn observed(fact: impl Named, value: impl Serialize) -> Event {
     Event::Observed { claim: None, what: fact.named().into(), value }
 }
 
-/// The value where an event is a record of this fact.
+/// The value, if an event is a record of this fact.
 pub fn value_in(event: &mut Event, fact: impl Named) -> Option<&mut Value> {
     match event {
         Event::Observed { what, value, .. } if what == fact.named() => Some(value),
@@ -52,14 +52,14 @@ pub fn last(records: &mut [Record], fact: impl Named) -> &mut Value {
     found.unwrap_or_else(|| panic!("no fact {}", fact.named()))
 }
 
-/// The records of one scenario, with the second that the next event is told at.
+/// The records of one scenario, and the second at which the next event is recorded.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
     pub records: Vec<Record>,
     pub seconds: f64,
 }
 
-/// A run of part A on a real cluster of Kubernetes 1.34.4, cut to what is read again.
+/// A run of part A on a real cluster of Kubernetes 1.34.4, reduced to the records that judges read.
 pub fn recorded() -> Story {
     static READ: LazyLock<Vec<Record>> =
         LazyLock::new(|| seatrial::event::read(&fixture()).expect("the recorded run can be read"));
@@ -72,7 +72,7 @@ pub fn fixture() -> PathBuf {
 }
 
 impl Story {
-    /// Judges a claim as the catalogue does, from what stands before its recorded judgement, if any.
+    /// Judges a claim like the catalogue, from the records before its recorded judgement, if any.
     pub fn judge(&self, id: &str) -> Finding {
         let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id);
         let until = self.records.iter().position(judged).unwrap_or(self.records.len());
@@ -93,21 +93,21 @@ impl Story {
         at.unwrap_or_else(|| panic!("no mark {name}"))
     }
 
-    /// Slips an event in just after a mark.
+    /// Inserts an event just after a mark.
     pub fn insert_after(&mut self, mark: &str, event: Event) {
         let at = self.mark(mark) + 1;
         let record = Record { event, ..self.records[at - 1].clone() };
         self.records.insert(at, record);
     }
 
-    /// Slips an event in just before a mark.
+    /// Inserts an event just before a mark.
     pub fn insert_before(&mut self, mark: &str, event: Event) {
         let at = self.mark(mark);
         let record = Record { event, ..self.records[at - 1].clone() };
         self.records.insert(at, record);
     }
 
-    /// Lets everything from a mark on happen this many seconds later, on both clocks.
+    /// Lets everything after a mark happen this many seconds later, on both clocks.
     pub fn later(&mut self, mark: &str, seconds: f64) {
         let at = self.mark(mark);
         for record in &mut self.records[at..] {
@@ -140,7 +140,7 @@ impl Story {
     }
 }
 
-/// Telling a story.
+/// Functions that make up a story.
 impl Story {
     pub fn say(&mut self, event: Event) {
         self.records.push(Record {
@@ -199,7 +199,7 @@ impl Story {
         });
     }
 
-    /// A reader's look: the lowest and the highest number, and how many.
+    /// A reader's look: the lowest number, the highest number, and the number of rows.
     pub fn looked(&mut self, server: &Server, (low, high, count): (u64, u64, u64)) {
         let seen = Seen { writer: "ledger".into(), low, high, count, digest: String::new() };
         self.say(Event::RowsSampled {
@@ -213,12 +213,12 @@ impl Story {
         });
     }
 
-    /// Bends the last fact of this name.
+    /// Changes the last fact of this name.
     pub fn bend(&mut self, fact: impl Named, how: impl FnOnce(&mut Value)) {
         how(self.fact(fact));
     }
 
-    /// Puts a value into the last fact of this name, where `pointer` leads.
+    /// Writes a value into the last fact of this name, at `pointer`.
     pub fn bend_at(&mut self, fact: impl Named, pointer: &str, to: Value) {
         self.bend(fact, |value| {
             if let Some(there) = value.pointer_mut(pointer) {
@@ -230,13 +230,13 @@ impl Story {
         });
     }
 
-    /// Bends every event that is asked for.
+    /// Changes every matching event.
     pub fn each(&mut self, mut how: impl FnMut(&mut Event)) {
         self.records.iter_mut().for_each(|r| how(&mut r.event));
     }
 }
 
-/// Asserts that one of the checks came out like this, with a line that says so.
+/// Asserts that a check had this result, with a line that contains this text.
 #[track_caller]
 pub fn says(finding: &Finding, conclusion: Conclusion, said: &str) {
     let (lines, begin) = (finding.details(), format!("{conclusion}: "));

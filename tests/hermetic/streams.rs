@@ -46,7 +46,7 @@ impl Story {
         Ok(Self { engine, api, client, streams, dir })
     }
 
-    /// Waits until this text was kept.
+    /// Waits until this text was stored.
     async fn has(&self, text: &str) {
         let limit = Deadline::after(Duration::from_secs(30));
         let kept = || {
@@ -118,7 +118,7 @@ async fn a_pod_that_crashed_and_was_deleted_has_its_logs() -> anyhow::Result<()>
     s.api.put(pod("a", "0123456789", 0, running(), json!({})));
     s.api.print("story/a/app", &line(1, "begun"), false);
     s.has("begun").await;
-    // It dies, runs again, and is deleted.
+    // The container dies and runs again; then the pod is deleted.
     s.api.print("story/a/app", &line(2, "panic: no more"), true);
     s.has("panic: no more").await;
     s.api.print("story/a/app/previous", &(line(1, "begun") + &line(2, "panic: no more")), true);
@@ -134,7 +134,7 @@ async fn a_pod_that_crashed_and_was_deleted_has_its_logs() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn a_pod_that_went_before_it_was_read_is_named() -> anyhow::Result<()> {
+async fn a_pod_that_was_deleted_before_its_log_was_read_is_named() -> anyhow::Result<()> {
     let s = Story::begin().await?;
     s.api.trouble("GET", "/pods/b/log", false, usize::MAX, Trouble::Code(500));
     s.api.put(pod("b", "b-uid-0001", 0, running(), json!({})));
@@ -150,7 +150,7 @@ async fn a_pod_that_went_before_it_was_read_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_an_api_that_goes_away_breaks_off_is_taken_up_where_it_was() -> anyhow::Result<()> {
+async fn a_log_that_an_api_outage_interrupts_is_resumed() -> anyhow::Result<()> {
     let s = Story::begin().await?;
     s.api.put(pod("a", "0123456789", 0, running(), json!({})));
     s.api.print("story/a/app", &line(1, "one"), false);
@@ -163,7 +163,7 @@ async fn what_an_api_that_goes_away_breaks_off_is_taken_up_where_it_was() -> any
     s.api.print("story/a/app", &line(3, "three"), true);
     s.has("three").await;
     s.api.remove("Pod", "story", "a");
-    // And an API that says nothing costs its own part only.
+    // An API that does not answer costs only its own part.
     s.api.trouble("GET", "/", false, usize::MAX, Trouble::Hang);
     let bundle = s.bundle(Duration::from_secs(4)).await?;
     assert_eq!(s.file("a.01234567/app.0.log"), line(1, "one") + &line(2, "two") + &line(3, "three"));
@@ -172,7 +172,7 @@ async fn what_an_api_that_goes_away_breaks_off_is_taken_up_where_it_was() -> any
 }
 
 #[tokio::test]
-async fn an_end_waits_for_nobody_and_leaves_nothing() -> anyhow::Result<()> {
+async fn the_end_waits_for_no_stream_and_leaves_none() -> anyhow::Result<()> {
     let s = Story::begin().await?;
     s.api.put(pod("a", "0123456789", 0, running(), json!({})));
     s.api.print("story/a/app", &line(1, "one"), false);
@@ -185,15 +185,16 @@ async fn an_end_waits_for_nobody_and_leaves_nothing() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs are asked for by name: a pod of the same name that came meanwhile prints into no file of the old one.
+/// Logs are requested by the pod's name. Output of a later pod of the same name is not written into the old one's
+/// file.
 #[tokio::test]
-async fn what_a_pod_of_the_same_name_prints_is_not_the_old_ones() -> anyhow::Result<()> {
+async fn output_of_a_later_pod_of_the_same_name_is_not_the_old_ones() -> anyhow::Result<()> {
     let s = Story::begin().await?;
     s.api.print("story/a/init", &line(0, "prepared"), true);
     s.api.put(pod("a", "0123456789", 0, running(), json!({})));
     s.api.print("story/a/app", &line(1, "of the old pod"), false);
     s.has("of the old pod").await;
-    // The API server goes; the watch comes back late.
+    // The API server stops, and the watch comes back late.
     let before = s.api.requests().iter().filter(|r| r.contains("/a/log")).count();
     s.api.trouble("GET", "/pods", true, usize::MAX, Trouble::Hang);
     s.api.cut();

@@ -1,5 +1,4 @@
-//! Table tests of the wait rules on objects as a real API gives them (`fixtures/`), above all of
-//! the ways in which a status lies.
+//! Table tests of the wait rules on objects from a real API (`fixtures/`), above all for statuses that mislead.
 
 use std::collections::BTreeMap;
 
@@ -65,14 +64,14 @@ fn a_complete_rollout_is_met() {
 }
 
 #[test]
-fn a_status_of_the_generation_before_is_no_answer() {
+fn a_status_of_an_older_generation_is_ignored() {
     let verdict = rollout(|all| all["deployment"]["metadata"]["generation"] = json!(3));
     not_yet(verdict, "generation 3 is not observed yet (the status is of 2)");
 }
 
 #[test]
-fn a_progressing_condition_of_the_rollout_before_is_no_answer() {
-    // The image was changed and observed, the numbers and conditions still speak of the old pods.
+fn a_progressing_condition_of_an_older_rollout_is_ignored() {
+    // The image was changed and the change was observed. The numbers and conditions still describe the old pods.
     let verdict = rollout(|all| {
         all["deployment"]["metadata"]["generation"] = json!(3);
         all["deployment"]["status"]["observedGeneration"] = json!(3);
@@ -95,8 +94,8 @@ fn an_old_pod_is_left(#[case] terminating: bool) {
     not_yet(verdict, "pods of an earlier template left: nginx-deployment-7f5c4d9b4b-w5n7c");
 }
 
-/// An evicted pod stays for reading. A pod that ended since it is being deleted goes in a moment: whoever looks at the
-/// pods after the wait would still find it.
+/// An evicted pod stays visible. A pod that ended because it is being deleted disappears in a moment, but a caller
+/// that lists pods right after the wait could still see it.
 #[rstest]
 #[case::evicted("Failed", false)]
 #[case::completed("Succeeded", false)]
@@ -118,7 +117,7 @@ fn an_old_pod_that_ended_is_waited_for_while_it_goes(#[case] phase: &str, #[case
 }
 
 #[test]
-fn an_old_pod_counts_when_its_replica_set_is_gone_already() {
+fn an_old_pod_counts_even_if_its_replica_set_is_already_gone() {
     let verdict = rollout(|all| {
         all["replicaSets"].as_array_mut().unwrap().remove(0);
         all["pods"].as_array_mut().unwrap().push(value(OLD_POD));
@@ -141,7 +140,7 @@ fn a_pod_of_another_deployment_does_not_count() {
 }
 
 #[test]
-fn a_terminating_pod_of_the_present_template_does_not_hold_the_rollout() {
+fn a_terminating_pod_of_the_current_template_does_not_block_the_rollout() {
     let verdict = rollout(|all| {
         let mut pod = all["pods"][0].clone();
         pod["metadata"]["name"] = json!("nginx-deployment-6c7b9f8d5-lost1");
@@ -225,7 +224,7 @@ fn a_container_that_is_only_late_is_waited_for(
 
 #[test]
 fn an_old_pod_without_image_does_not_end_the_wait() {
-    // The roll-back from a bad image: the bad pod is on its way out.
+    // The roll-back from a bad image: the bad pod is terminating.
     let verdict = rollout(|all| {
         let mut pod = value(CANNOT_PULL);
         pod["metadata"]["ownerReferences"] = value(OLD_POD)["metadata"]["ownerReferences"].clone();
@@ -234,9 +233,9 @@ fn an_old_pod_without_image_does_not_end_the_wait() {
     not_yet(verdict, "earlier template left");
 }
 
-/// The kubelet tries again, and what the container needs may come up.
+/// The kubelet tries again, and the container's dependency may start meanwhile.
 #[test]
-fn a_crash_loop_is_waited_for_and_its_last_words_are_quoted() {
+fn a_crash_loop_is_waited_for_and_its_last_message_is_quoted() {
     let verdict = rollout(|all| {
         let mut pod = value(CANNOT_PULL);
         pod["status"]["containerStatuses"][0] = json!({
@@ -261,7 +260,7 @@ fn gave_up_on(set: &str) -> Verdict {
     })
 }
 
-/// The controller goes on, and what holds the pods up may pass: the condition is quoted where it means this rollout.
+/// The controller continues, and the cause may pass. The condition is quoted if it is about this rollout.
 #[test]
 fn a_progress_deadline_that_has_passed_is_quoted_if_it_means_this_rollout() {
     let quoted =
@@ -292,7 +291,7 @@ fn a_condition_of_another_kind_is_not_quoted(#[case] field: &str, #[case] is: &s
     assert!(why.contains("ready 1") && !why.contains("timed out progressing"), "{why}");
 }
 
-/// What the Deployment says of making a ReplicaSet may be said of an earlier one.
+/// The Deployment's condition about creating a ReplicaSet may be about an earlier one.
 #[test]
 fn an_existing_set_was_not_refused() {
     let verdict = rollout(|all| {
@@ -305,7 +304,7 @@ fn an_existing_set_was_not_refused() {
     not_yet(verdict, "ready 1");
 }
 
-/// Without a ReplicaSet it is the Deployment that says why there is none.
+/// Without a ReplicaSet, only the Deployment's condition says why there is none.
 #[rstest]
 #[case::quota(
     "ReplicaSetCreateError",
@@ -332,7 +331,7 @@ fn a_set_that_is_refused_is_quoted(
     }
 }
 
-/// A failure that is over is none.
+/// A past failure does not count.
 #[test]
 fn pods_that_were_refused_before_are_waited_for() {
     let verdict = rollout(|all| {
@@ -351,7 +350,8 @@ fn an_earlier_set_that_counts_pods_is_left() {
     not_yet(verdict, "earlier ReplicaSet nginx-deployment-7f5c4d9b4b still counts pods");
 }
 
-/// Admission may take an image from a mirror: the ReplicaSet says whose template it is, and the content is compared.
+/// An admission webhook may rewrite an image to a mirror. The ReplicaSet shows the pod's template, and the content is
+/// compared.
 #[test]
 fn a_pod_whose_image_admission_rewrote_is_of_the_template() {
     let mirror = |all: &mut Value| {
@@ -363,7 +363,7 @@ fn a_pod_whose_image_admission_rewrote_is_of_the_template() {
     never(rollout_running(mirror, &asked("sha256:0")), &["asked for sha256:0"]);
 }
 
-/// The times of tolerations run only where it is unknown, and tainted to evict for that.
+/// The times of tolerations run only for a node that is Unknown and has the eviction taint.
 #[rstest]
 #[case::no_eviction(taint::UNREACHABLE, "NoSchedule", "Unknown")]
 #[case::another_taint(taint::NOT_READY, "NoExecute", "Unknown")]
@@ -422,7 +422,7 @@ fn pods_that_may_be_taken_later_are_waited_for_and_the_refusal_is_quoted(#[case]
 }
 
 #[test]
-fn a_paused_or_leaving_deployment_never_rolls_out() {
+fn a_paused_or_deleted_deployment_never_rolls_out() {
     let paused = |all: &mut Value| {
         all["deployment"]["spec"]["paused"] = json!(true);
         all["deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:1.27");
@@ -457,7 +457,7 @@ fn pods_are_counted_ready_and_gone_by_uid() {
     not_yet(pods::pods_ready(1).verdict(&pods), "2 of 1 ready");
     not_yet(pods::pods_ready(3).verdict(&pods), "2 of 3 ready");
     not_yet(pods::pods_ready(1).verdict(&[]), "0 of 1 ready: no pods");
-    // One of two that is not ready is one too many.
+    // One unready pod of two is too many.
     let mut ended = pods.clone();
     let status = ended[1].status.as_mut().unwrap();
     for condition in status.conditions.iter_mut().flatten() {
@@ -481,7 +481,7 @@ fn a_node_is_ready_when_it_reported_since_and_has_no_taint() {
         nodes::node_ready("three-worker2", since.map(|s| s.parse().unwrap())).verdict(&[typed(node)])
     };
     assert_eq!(ready(None, &node), Verdict::Met);
-    // Within the second of the heartbeat: the API drops fractions.
+    // Within the second of the heartbeat: the API drops fractions of a second.
     assert_eq!(ready(Some("2026-11-24T02:20:00.9Z"), &node), Verdict::Met);
     not_yet(ready(Some("2026-11-24T02:20:01Z"), &node), "older than its start");
     not_yet(ready(None, &value(LOST_NODE)), "Ready=Unknown");
@@ -525,8 +525,8 @@ fn a_lost_claim_and_a_failed_volume_end_the_wait() {
 }
 
 /// "Despite the volume being Failed, the controller will retry recycling the volume in every syncVolume() call"
-/// (`pv_controller.go`): it becomes `Available` then. It never becomes `Released` again, and one that is to be deleted or
-/// kept becomes nothing.
+/// (`pv_controller.go`): the volume then becomes `Available`. It never becomes `Released` again, and a volume whose
+/// policy is Delete or Retain stays `Failed`.
 #[rstest]
 #[case("Recycle", "Available", false)]
 #[case("Recycle", "Bound", false)]
@@ -548,7 +548,7 @@ fn a_volume_whose_recycling_failed_is_recycled_again(
 }
 
 #[test]
-fn what_holds_a_namespace_is_named() {
+fn the_objects_that_hold_a_namespace_are_named() {
     let held: Namespace = typed(&value(HELD_NAMESPACE));
     let uid = held.metadata.uid.clone().unwrap();
     let verdict = namespaces::namespace_gone(&uid).verdict(std::slice::from_ref(&held));

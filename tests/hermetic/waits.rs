@@ -39,7 +39,7 @@ fn green() -> impl Check<ConfigMap> {
     })
 }
 
-/// Lists anew after a second of silence.
+/// Lists again after a second of silence.
 fn impatient() -> watcher::Config {
     watcher::Config::default().timeout(1)
 }
@@ -75,7 +75,7 @@ async fn an_object_that_cannot_be_read_is_trouble_and_not_missing() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_met_ends_the_wait_at_once() {
+async fn an_impossible_condition_ends_the_wait_at_once() {
     let fake = FakeApi::start().await;
     fake.put(map("m", "red"));
     let client = fake.client().await;
@@ -87,7 +87,7 @@ async fn what_can_never_be_met_ends_the_wait_at_once() {
 }
 
 #[tokio::test]
-async fn a_timeout_says_what_was_seen_last() {
+async fn a_timeout_names_the_last_state() {
     let fake = FakeApi::start().await;
     fake.put(map("m", "blue"));
     let client = fake.client().await;
@@ -112,7 +112,7 @@ async fn a_timeout_without_any_answer_gives_the_last_error() {
     assert!(text.contains("before: planned trouble (500)]"), "{text}");
 }
 
-/// Each trouble strikes twice; the wait must be met all the same.
+/// Each trouble occurs twice, and the wait must succeed nevertheless.
 #[rstest]
 #[case::list_fails(false, Trouble::Code(500))]
 #[case::list_is_throttled(false, Trouble::TooMany { retry_after: 1 })]
@@ -132,7 +132,7 @@ async fn trouble_is_not_yet(#[case] watch: bool, #[case] trouble: Trouble) {
     let client = fake.client().await;
     let waiting = wait::until(maps(&client), impatient(), green(), within(20));
     let change = async {
-        // The change comes once the trouble has struck.
+        // The change comes after the trouble.
         let limit = within(15);
         let struck = || fake.requests().iter().filter(|r| r.contains("/configmaps")).count() >= 2;
         while !struck() && !limit.is_over() {
@@ -168,7 +168,7 @@ async fn a_server_that_dies_in_the_middle_of_a_watch_is_found_again() {
 #[case::gone(false)]
 #[case::made_anew_under_its_name(true)]
 #[tokio::test]
-async fn an_object_that_went_unwatched_is_not_in_the_set(#[case] anew: bool) {
+async fn an_object_deleted_during_a_gap_is_not_in_the_set(#[case] anew: bool) {
     let fake = FakeApi::start().await;
     let uid = fake.put(map("m", "blue"))["metadata"]["uid"].as_str().unwrap().to_owned();
     let client = fake.client().await;
@@ -230,7 +230,7 @@ async fn a_rollout_is_watched_over_all_three_kinds() {
 }
 
 #[tokio::test]
-async fn a_stale_status_holds_a_rollout_until_the_timeout_says_so() {
+async fn a_stale_status_blocks_a_rollout_until_the_timeout_names_it() {
     let fake = FakeApi::start().await;
     load(&fake);
     fake.change("Deployment", NS, "nginx-deployment", |d| d["metadata"]["generation"] = json!(3));
@@ -250,7 +250,7 @@ async fn a_pod_that_cannot_pull_ends_a_rollout_long_before_its_deadline() {
     let client = fake.client().await;
     let began = Instant::now();
     let waiting = wait::rollout(&client, NS, "nginx-deployment", within(60));
-    // What a wait begins with was tried before it.
+    // The first pull was tried before the wait began.
     let tries = async {
         loop {
             within(15).pause(Duration::from_millis(50)).await;
@@ -283,7 +283,7 @@ fn lease(node: &str, second: u32) -> Value {
             "renewTime": format!("2026-11-24T02:14:{second:02}.000000Z")}})
 }
 
-/// Directly after its node was lost, a pod still says that it is ready.
+/// Directly after the loss of its node, a pod still reports that it is ready.
 #[tokio::test]
 async fn a_rollout_is_met_when_the_nodes_of_its_pods_report_again() {
     let fake = FakeApi::start().await;
@@ -333,11 +333,11 @@ async fn a_deployment_that_is_deleted_during_the_wait_ends_it(#[case] again: boo
         while !watched() && !limit.is_over() {
             limit.pause(Duration::from_millis(10)).await;
         }
-        // The wait has seen the Deployment by the time that it hears of a change.
+        // The wait has seen the Deployment before it receives a change.
         fake.change("Deployment", NS, "nginx-deployment", |d| d["metadata"]["labels"]["seen"] = json!("yes"));
         limit.pause(Duration::from_millis(300)).await;
         if again {
-            // The watch is broken off meanwhile, so that the wait sees the new one in place of the old one.
+            // The watch is interrupted meanwhile, so that the wait sees the new object in place of the old one.
             fake.cut();
         }
         fake.remove("Deployment", NS, "nginx-deployment");

@@ -1,5 +1,5 @@
-//! Gaps in watches, over all judges: each claim declares the kinds whose changes it reads. Without them, and with
-//! a gap in their watch, it does not pass; what it does not declare changes nothing.
+//! Gaps in watches, for all judges. Each claim declares the kinds whose changes it reads. Without these changes, or
+//! with a gap in their watch, the claim does not pass. Other kinds change nothing.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn conclusion(claim: &Claim, records: &[Record]) -> Conclusion {
     claim.judge(&Evidence::new(records, claim.id)).conclusion()
 }
 
-/// The kinds of objects in some records, and those that a claim declares.
+/// The kinds of objects in these records, and the kinds that a claim declares.
 fn kinds(claim: &Claim, records: &[Record]) -> BTreeSet<String> {
     let kind = |r: &Record| match &r.event {
         Event::ObjectChanged { kind, .. } => Some(kind.clone()),
@@ -22,7 +22,7 @@ fn kinds(claim: &Claim, records: &[Record]) -> BTreeSet<String> {
     records.iter().filter_map(kind).chain(claim.watches.iter().map(|k| (*k).to_owned())).collect()
 }
 
-/// Where a watch is broken off: at each mark and each step, and at as many moments as that between them.
+/// The times at which a watch is interrupted: at each mark and each step, and at as many times in between.
 fn moments(records: &[Record]) -> Vec<usize> {
     let told = |r: &Record| matches!(r.event, Event::Marked { .. } | Event::UpgradeStepStarted(_));
     let marks = (0..records.len()).filter(|i| told(&records[*i])).map(|i| i + 1);
@@ -108,7 +108,7 @@ fn a_claim_reads_the_kinds_that_it_declares_and_no_others(
 }
 
 #[test]
-fn only_a_claim_on_claims_is_judged_without_a_history() {
+fn only_claims_about_other_claims_are_judged_without_a_history() {
     let mut claims = CLAIMS.iter().flat_map(|part| part.iter());
     assert!(claims.all(|claim| claim.id != "D5" || claim.watches.is_empty()));
 }

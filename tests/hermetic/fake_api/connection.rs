@@ -1,4 +1,4 @@
-//! Connections that can be reset from outside, as those of a killed server are.
+//! Connections that a test can reset, as those of a killed server are.
 
 use std::io;
 use std::net::SocketAddr;

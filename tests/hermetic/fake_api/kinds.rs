@@ -1,4 +1,4 @@
-//! The kinds that the fake serves, and how it tells clients of them.
+//! The kinds that the fake serves, and how clients discover them.
 
 use serde_json::{Value, json};
 

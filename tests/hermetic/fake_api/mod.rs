@@ -1,6 +1,5 @@
-//! A fake Kubernetes API server on a real socket: objects, watches, server-side apply, and the
-//! troubles that real servers make. There are no controllers behind it: a test plays them with
-//! [`FakeApi::put`].
+//! A fake Kubernetes API server on a real socket: objects, watches, server-side apply, and the troubles that real
+//! servers cause. It has no controllers: a test plays them with [`FakeApi::put`].
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,7 +16,7 @@ mod store;
 use connection::Cuttable;
 use store::Store;
 
-/// A running server; it ends with its runtime.
+/// A running server. It ends with its runtime.
 #[derive(Clone)]
 pub struct FakeApi {
     address: SocketAddr,
@@ -29,9 +28,9 @@ struct Shared {
     changed: tokio::sync::watch::Sender<u64>,
     troubles: Mutex<Vec<Planned>>,
     requests: Mutex<Vec<String>>,
-    /// What containers have printed, by `namespace/pod/container`, and whether they have ended.
+    /// Output of containers by `namespace/pod/container`, and whether each container has ended.
     logs: Mutex<std::collections::BTreeMap<String, (String, bool)>>,
-    /// What Services answer through the API server, by `namespace/scheme:service:port`.
+    /// Answers of Services through the API server's proxy, by `namespace/scheme:service:port`.
     services: Mutex<std::collections::BTreeMap<String, u16>>,
     connections: Mutex<tokio_util::sync::CancellationToken>,
 }
@@ -106,8 +105,8 @@ impl FakeApi {
         Client::from_kubeconfig(file.path()).await.unwrap()
     }
 
-    /// Stores an object as a controller would, status included; what is missing of uid, generation
-    /// and creation time is added. An object that is being deleted and has no finalizers goes.
+    /// Stores an object as a controller would, status included. Adds a missing uid, generation and creation time. An
+    /// object that is being deleted and has no finalizers is removed.
     pub fn put(&self, object: Value) -> Value {
         let stored = self.store().put(object);
         self.announce();
@@ -126,14 +125,14 @@ impl FakeApi {
         self.store().get(kinds::by_kind(kind), namespace, name).cloned()
     }
 
-    /// Removes an object at once, whatever its finalizers.
+    /// Removes an object at once, finalizers or not.
     pub fn remove(&self, kind: &str, namespace: &str, name: &str) {
         self.store().remove(kinds::by_kind(kind), namespace, name);
         self.announce();
     }
 
-    /// A container prints more, and goes on or ends: `namespace/pod/container`, with `/previous` where a later
-    /// instance runs.
+    /// Appends to a container's output, and lets the container continue or end. The key is `namespace/pod/container`,
+    /// with `/previous` if a later instance runs.
     pub fn print(&self, container: &str, text: &str, ends: bool) {
         let mut logs = self.shared.logs.lock().unwrap();
         let log = logs.entry(container.into()).or_default();
@@ -143,7 +142,8 @@ impl FakeApi {
         self.announce();
     }
 
-    /// Lets a Service answer with this status through the API server; without one it has no endpoints.
+    /// Sets the status with which a Service answers through the API server's proxy. Without a status the Service has
+    /// no endpoints.
     pub fn answer(&self, service: &str, code: Option<u16>) {
         let mut services = self.shared.services.lock().unwrap();
         match code {
@@ -163,8 +163,8 @@ impl FakeApi {
         self.shared.cut();
     }
 
-    /// The next `times` requests of this method, whose path contains `path`, meet `trouble`;
-    /// watches only, or anything but watches.
+    /// Lets the next `times` requests of this method whose path contains `path` meet `trouble`: watches only, or
+    /// everything except watches.
     #[expect(clippy::too_many_arguments, reason = "a line of a test says all of it")]
     pub fn trouble(&self, method: &'static str, path: &str, watch: bool, times: usize, trouble: Trouble) {
         let planned = Planned { method, path: path.into(), watch, times, trouble };

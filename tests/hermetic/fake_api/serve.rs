@@ -57,10 +57,10 @@ async fn answer(
         }
         ("GET", None) if watch => watched(shared, kind, namespace, parameters),
         ("GET", None) => list(&shared, kind, namespace.as_deref(), &parameters),
-        // An eviction that no trouble forbids is a deletion.
+        // An eviction without a configured trouble deletes the pod.
         ("POST", name) if segments.last() == Some(&"eviction") => {
             let namespace = namespace.unwrap_or_default();
-            // As the API does, a field that it does not know is left out.
+            // Like the API, the fake drops fields that it does not know.
             let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
             let options = asked["deleteOptions"].to_string();
             let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, options.as_bytes());
@@ -133,7 +133,7 @@ fn one(
                 ),
                 _ => {
                     let force = parameters.get("force").is_some_and(|f| f == "true");
-                    // A patch of another kind than apply conflicts with nobody.
+                    // Patches other than apply never conflict.
                     let (manager, force) = (manager, force || manager.is_empty());
                     match store.apply(complete(body, kind, namespace, &name), manager, force) {
                         Ok(object) => Json(object).into_response(),
@@ -196,7 +196,7 @@ fn list(shared: &Shared, kind: &'static Kind, namespace: Option<&str>, parameter
     .into_response()
 }
 
-/// The answer of a Service that is asked through the API server.
+/// The answer of a Service through the API server's proxy.
 fn proxied(shared: &Shared, service: &str) -> Response {
     match shared.services.lock().unwrap().get(service) {
         Some(code) => (StatusCode::from_u16(*code).unwrap(), "the answer of the Service").into_response(),
@@ -206,7 +206,7 @@ fn proxied(shared: &Shared, service: &str) -> Response {
     }
 }
 
-/// The log of a container; a followed one until it ends or the pod is gone.
+/// The log of a container. A followed log lasts until the container ends or the pod is deleted.
 fn logged(shared: Arc<Shared>, namespace: &str, pod: &str, parameters: &Parameters) -> Response {
     let is = |name: &str| parameters.get(name).is_some_and(|v| v == "true");
     let container = parameters.get("container").cloned().unwrap_or_default();
@@ -227,7 +227,7 @@ fn logged(shared: Arc<Shared>, namespace: &str, pod: &str, parameters: &Paramete
             changed.borrow_and_update();
             let (text, ended) = shared.logs.lock().unwrap().get(&key).cloned().unwrap_or_default();
             if text.len() > at {
-                // As a server that has little room: a line comes in pieces.
+                // A server with small buffers sends a line in pieces.
                 let until = text.len().min(at + 7);
                 let piece = text.as_bytes()[at..until].to_vec();
                 return Some((Ok::<_, Infallible>(piece), (shared, key, until, changed)));
@@ -278,7 +278,7 @@ fn watched(
 }
 
 impl Watch {
-    /// The next events as lines; none when the watch is over.
+    /// The next events as lines; none after the watch has ended.
     async fn next(&mut self) -> Option<String> {
         while !self.over {
             self.changed.borrow_and_update();

@@ -102,8 +102,8 @@ impl Store {
         Some(object)
     }
 
-    /// Deletion as the API does it: at once, or by time stamp where finalizers hold the object.
-    /// The contents of a namespace go with it.
+    /// Deletes as the API does: at once, or by a timestamp if finalizers hold the object. The contents of a namespace
+    /// are deleted with it.
     pub(super) fn delete(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Value> {
         let mut object = self.get(kind, namespace, name)?.clone();
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty());
@@ -120,9 +120,9 @@ impl Store {
         self.remove(kind, namespace, name)
     }
 
-    /// Server-side apply, as far as tests need it: maps are merged, everything else is replaced,
-    /// and a changed spec is a new generation. Fields that other managers own with other values are the
-    /// conflicts, unless they are forced.
+    /// Server-side apply, as far as tests need it: maps are merged and everything else is replaced. A changed spec
+    /// increments the generation. A field that another manager owns with another value is a conflict, unless the
+    /// apply is forced.
     pub(super) fn apply(
         &mut self,
         mut object: Value,
@@ -142,7 +142,7 @@ impl Store {
         merge(&mut after, object);
         managed(&mut after, manager, "Apply");
         if let Some(entries) = after["metadata"]["managedFields"].as_array_mut().filter(|_| nothing) {
-            // Who applies no field manages none; the fields stay where somebody else manages them.
+            // An apply without fields manages none. The fields stay with their other managers.
             entries.retain(|e| e["manager"] != manager || e["operation"] != "Apply");
         }
         if let Some(entries) = after["metadata"]["managedFields"].as_array_mut() {
@@ -164,7 +164,7 @@ fn is_nothing(object: &Value) -> bool {
     only(object, &["apiVersion", "kind", "metadata"]) && only(&object["metadata"], &["name", "namespace"])
 }
 
-/// Notes who manages fields of an object; which ones only tests say that need it.
+/// Records the managers of an object's fields. Which fields is recorded only for tests that need it.
 pub(super) fn managed(object: &mut Value, manager: &str, operation: &str) {
     let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let ours = |e: &Value| e["manager"] == manager && e["operation"] == operation;
@@ -218,7 +218,7 @@ fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
-                // RFC 7396: null takes away.
+                // RFC 7396: null removes a field.
                 if value.is_null() {
                     into.remove(&key);
                     continue;

@@ -16,7 +16,7 @@ pub async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
     if reads {
         let _ = stream.write_all(UPGRADED.as_bytes()).await;
         body.clear();
-        // Ends when the caller has written all.
+        // Ends when the client has sent everything.
         let _ = stream.read_to_end(&mut body).await;
     }
     let (trouble, answer) = {
@@ -56,7 +56,7 @@ pub async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
         format!("HTTP/1.1 {code} X\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n")
     };
     let sent = if line.starts_with("HEAD") { &[][..] } else { &body };
-    // A client that went away is the client's matter.
+    // A client that disconnected needs no answer.
     let _ = stream.write_all(&[head.as_bytes(), sent].concat()).await;
     let _ = stream.shutdown().await;
 }

@@ -1,6 +1,6 @@
-//! A Docker engine that is none: a unix socket, a few containers with a state each, and troubles
-//! on request. It keeps Docker's rules where tests depend on them: status codes, the lowest free
-//! address for whoever starts, none for whoever does not run.
+//! A fake Docker engine: a unix socket, a few containers with their states, and troubles on request. It keeps
+//! Docker's rules if tests depend on them: status codes, the lowest free address for a container that starts, no
+//! address for a container that does not run.
 
 mod http;
 mod shell;
@@ -25,17 +25,17 @@ pub enum Trouble {
     Hang,
     /// The answer comes late.
     Slow(Duration),
-    /// This status and message; nothing is done.
+    /// This status and message, without doing anything.
     Status(u16, &'static str),
-    /// All is done, but this is the answer.
+    /// The request is carried out, and this is the answer.
     DoneBut(u16, &'static str),
     /// The connection closes without an answer.
     Reset,
-    /// All is done, but the connection closes without an answer.
+    /// The request is carried out, and the connection closes without an answer.
     DoneButReset,
-    /// The answer promises more than it gives.
+    /// The answer is shorter than its announced length.
     Cut,
-    /// Status 200 and no JSON.
+    /// Status 200 with a body that is not JSON.
     Garbage,
 }
 
@@ -47,7 +47,7 @@ pub struct FakeEngine {
 }
 
 impl FakeEngine {
-    /// An engine with these containers, which run.
+    /// An engine with these containers, all running.
     pub fn with(containers: &[&str]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let listener = UnixListener::bind(dir.path().join("engine.sock"))?;
@@ -70,7 +70,7 @@ impl FakeEngine {
         format!("unix://{}", self.dir.path().join("engine.sock").display())
     }
 
-    /// The folder that the socket lies in, for a test's own files.
+    /// The folder of the socket, also for a test's own files.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
@@ -97,7 +97,7 @@ impl FakeEngine {
         Ok(fake)
     }
 
-    /// What the API says of a control plane's node.
+    /// What the API shows of a control plane's node.
     pub fn node_is(&self, plane: &str, ready: &str) {
         let node = json!({
             "metadata": { "name": plane },
@@ -121,17 +121,17 @@ impl FakeEngine {
         self.state().troubles.extend(std::iter::repeat_n((part, trouble), times));
     }
 
-    /// Looks at, or changes, what it has.
+    /// Reads or changes the fake's state.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Changes one container behind everybody's back.
+    /// Changes one container without a request.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut FakeContainer)) {
         change(self.state().containers.get_mut(name).expect("there is such a container"));
     }
 
-    /// The requests so far that change a container; what commands do in it shows otherwise.
+    /// The requests so far that change a container. The effect of commands in a container is visible elsewhere.
     pub fn changes(&self) -> Vec<String> {
         let all = self.state().requests.clone();
         let reads = |r: &String| ["GET", "HEAD", "POST /exec/"].iter().any(|verb| r.starts_with(verb));

@@ -1,5 +1,5 @@
-//! What commands in the fake's containers do: the scripts of faults by their last word,
-//! `kubectl --raw` on the fake's objects, an API server that says whether it is ready.
+//! What commands in the fake's containers do: scripts of faults, recognised by their last word; `kubectl --raw` on
+//! the fake's objects; an API server that says whether it is ready.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
     if words.iter().any(|w| w == "kubectl") {
         return kubectl(state, words, last, input);
     }
-    // Commands without input are supervised: four words come before them.
+    // Commands without input run under a supervisor, which puts four words before them.
     let own = words.get(if words[0] == "/bin/sh" { 4.. } else { 0.. }).unwrap_or_default();
     if let (Some(disk), Some("sh" | "head")) =
         (&state.containers[container].disk, own.first().map(String::as_str))
@@ -64,7 +64,7 @@ fn really(disk: &std::path::Path, words: &[String]) -> Done {
     (done.status.code().unwrap_or(137).into(), text(&done.stdout), text(&done.stderr))
 }
 
-/// What lies at a path of the disk, as Docker streams it, and what it says of the path itself.
+/// The content of a path on the disk, as Docker streams it, and the metadata of the path.
 pub fn archive(disk: &std::path::Path, target: &str) -> Option<Answer> {
     let path = target.split_once("path=")?.1.split('&').next()?;
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
@@ -78,7 +78,7 @@ pub fn archive(disk: &std::path::Path, target: &str) -> Option<Answer> {
     if folder {
         tar.append_dir_all(&name, &at).expect("it can be read");
     } else {
-        // As in what a shell prints.
+        // As a shell prints it.
         let text = std::fs::read_to_string(&at).expect("it can be read");
         let text = text.replace(&disk.display().to_string(), "");
         let mut header = tar::Header::new_gnu();

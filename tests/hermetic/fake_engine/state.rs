@@ -1,4 +1,4 @@
-//! What the fake has, and its answers.
+//! The fake's state, and its answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ use super::{Trouble, shell};
 
 #[derive(Default)]
 pub struct State {
-    /// How far its clock is ahead of the test's.
+    /// How many seconds its clock is ahead of the test's.
     pub ahead: jiff::SignedDuration,
     pub containers: BTreeMap<String, FakeContainer>,
     pub requests: Vec<String>,
@@ -20,18 +20,18 @@ pub struct State {
     pub commands: BTreeMap<String, (i64, &'static str, &'static str)>,
     /// Objects of the cluster's API by path, as `kubectl --raw` in a control plane shows them.
     pub objects: BTreeMap<String, Value>,
-    /// Replacements of objects that are refused from now on, as if somebody else had changed the object.
+    /// Replacements of objects that are refused from now on, as if somebody else had changed the objects.
     pub conflicts: usize,
-    /// Images that it has, by name, with the labels of each.
+    /// Its images by name, with their labels.
     pub images: BTreeMap<String, BTreeMap<String, String>>,
-    /// What a pull tells.
+    /// The progress lines of a pull.
     pub steps: Vec<Value>,
-    /// What it says of itself; one that begins with `random` changes with each question.
+    /// The engine's id. An id that begins with `random` changes with each request.
     pub id: String,
     execs: Vec<Exec>,
 }
 
-/// A command: in which container, its words, and what came of it once it was started.
+/// A command: its container, its words, and its state since it was started.
 struct Exec {
     container: String,
     words: Vec<String>,
@@ -46,17 +46,18 @@ pub struct FakeContainer {
     pub started_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     pub address: Option<Ipv4Addr>,
-    /// The network that it is in.
+    /// The container's network.
     pub network: String,
     /// Ends with this code as soon as it is started.
     pub ends_with: Option<i64>,
-    /// Its processor quota for each period of 100 000; 0 and less are none.
+    /// Its processor quota in microseconds for each period of 100 000; 0 and less mean no quota.
     pub quota: i64,
-    /// The kernel still holds its processes back, whatever the engine says of the quota.
+    /// The kernel still throttles its processes, whatever the engine reports as quota.
     pub held_back: bool,
-    /// A folder of the test that stands for its disk: shells and `head` really run, with `/mnt` in it.
+    /// A folder of the test in the role of the container's disk. Shells and `head` really run, with `/mnt` in this
+    /// folder.
     pub disk: Option<std::path::PathBuf>,
-    /// Faults that scripts made in it; what lies in memory goes when it stops.
+    /// Faults that scripts made in the container. Those in memory are lost when it stops.
     pub broken: BTreeSet<String>,
     /// Whether its API server is ready.
     pub serves: bool,
@@ -236,7 +237,7 @@ impl State {
         if self.commands.contains_key("be old") { "1.40" } else { "1.45" }
     }
 
-    /// Whether a command reads what its caller writes: the supervised ones get nothing.
+    /// Whether a command reads the input that its caller writes. Supervised commands get no input.
     pub fn reads(&self, line: &str) -> bool {
         let id = line.strip_prefix("POST /exec/").and_then(|rest| rest.strip_suffix("/start"));
         let exec = id.and_then(|id| self.exec(id));
@@ -278,7 +279,7 @@ impl FakeContainer {
         if power == Power::Exited {
             self.finished_at = Some(Timestamp::now());
             self.address = None;
-            // What lies on a disk stays.
+            // Faults on a disk stay.
             self.broken.retain(|fault| fault == "fill-disk");
         }
         Answer::status(204, "")

@@ -320,7 +320,7 @@ fn is_change(event: &Event, wanted: &str) -> bool {
     matches!(event, Event::ObjectChanged { kind, .. } if kind == wanted)
 }
 
-/// No pod shows that it waits for its image.
+/// No pod reports that it waits for its image.
 fn no_pod_waited(story: &mut Story) {
     for record in &mut story.records {
         if let Event::ObjectChanged { kind, object, .. } = &mut record.event
@@ -333,7 +333,7 @@ fn no_pod_waited(story: &mut Story) {
     }
 }
 
-/// Bends every Failed event about the bad pod.
+/// Changes every Failed event about the bad pod.
 fn event(story: &mut Story, bend: impl Fn(&mut Value)) {
     for record in &mut story.records {
         if let Event::ObjectChanged { kind, object, .. } = &mut record.event
@@ -346,14 +346,14 @@ fn event(story: &mut Story, bend: impl Fn(&mut Value)) {
     }
 }
 
-/// A pod of a set that was there before.
+/// A pod of a ReplicaSet that existed before the change.
 fn old<'s>(story: &'s mut Story, list: &Fact<RawList>) -> &'s mut Value {
     let uid = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["uid"].clone();
     let pods = story.fact(list).as_array_mut().unwrap();
     pods.iter_mut().find(|p| p["metadata"]["uid"] == uid).unwrap()
 }
 
-/// The ReplicaSet of the old pods, or that of the bad image.
+/// The ReplicaSet of the old pods, or of the bad image.
 fn set(story: &mut Story, of_old: bool) -> &mut Value {
     let hash =
         story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["labels"]["pod-template-hash"].clone();

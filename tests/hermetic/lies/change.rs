@@ -278,7 +278,7 @@ fn old_image(story: &mut Story, pointer: &str) -> Value {
     story.fact(&facts::PODS_BEFORE_CHANGE)[0].pointer(pointer).unwrap().clone()
 }
 
-/// An endpoint that still leads to a pod of before.
+/// An endpoint that still leads to an old pod.
 fn old_endpoint(story: &mut Story) {
     let old = story.fact(&facts::PODS_BEFORE_CHANGE)[0]["metadata"].clone();
     let endpoints = story.fact(&facts::ENDPOINT_SLICES)[0]["endpoints"].as_array_mut().unwrap();
@@ -299,14 +299,14 @@ fn deployment_says(story: &mut Story, field: &str, number: i64) {
     story.insert_after("image-change", changed(deployment));
 }
 
-/// The old ReplicaSet is asked for two pods more than it had.
+/// The old ReplicaSet is scaled to two pods more than it had.
 fn surge(story: &mut Story) {
     let mut set = story.state_before("image-change", "ReplicaSet", 0);
     set["spec"]["replicas"] = json!(4);
     story.insert_after("image-change", changed(set));
 }
 
-/// Both old pods are there, but one of them is not ready for a moment.
+/// Both old pods exist, but one of them is not ready for a moment.
 fn pod_unready(story: &mut Story) {
     let pod = story.state_before("image-change", "Pod", 0);
     let mut unready = pod.clone();
@@ -324,14 +324,14 @@ fn another_pod(story: &mut Story, name: &str) {
     story.insert_after("image-change", changed(pod));
 }
 
-/// Pods came and went unseen.
+/// Pods are created and deleted without a record.
 fn nobody_watched(story: &mut Story) {
     // Without the pods' endings nothing would explain them.
     story.forget(|e| matches!(e, Event::Sampled { outcome, .. } if *outcome != Outcome::Acknowledged));
     story.forget(|e| is_change(e, "Pod"));
 }
 
-/// The watch saw the change begin, and nothing of the pods after that.
+/// The watch saw the beginning of the change, and none of the pods after that.
 fn end_early(story: &mut Story) {
     // Without the pods' endings nothing would explain them.
     story.forget(|e| matches!(e, Event::Sampled { outcome, .. } if *outcome != Outcome::Acknowledged));
@@ -342,7 +342,7 @@ fn end_early(story: &mut Story) {
     }
 }
 
-/// A refused request this many microseconds after the change was complete.
+/// A request that is refused this many microseconds after the change was complete.
 fn late(story: &mut Story, after: u64) {
     insert_late(story, "200 nginx/1.26.3");
     let at = story.mark("image-changed") + 1;
@@ -352,13 +352,13 @@ fn late(story: &mut Story, after: u64) {
     story.records[at].event = sample(Outcome::Refused, "curl 7: refused");
 }
 
-/// A refused request 2.5 s after the change was complete, with what the control probe saw all the time.
+/// A request that is refused 2.5 s after the change was complete, and what the control probe saw all the time.
 fn control(story: &mut Story, outcome: Outcome) {
     late(story, 2_500_000);
     machine::control(story, ("image-change", "image-settled"), outcome);
 }
 
-/// The last of the old pods takes 28 s longer to end, and every second request is refused as long.
+/// The last old pod takes 28 s longer to end, and every second request is refused until then.
 fn grace_used_up(story: &mut Story) {
     const LONGER: u64 = 28_000_000;
     let (from, to) = (story.mark("image-change"), story.mark("image-changed"));
@@ -383,11 +383,11 @@ fn grace_used_up(story: &mut Story) {
         let at = template.at + jiff::SignedDuration::from_micros(since);
         story.records.push(Record { event, mono_us, at, ..template.clone() });
     }
-    // What is judged stands before the judgement.
+    // Judges use only records from before the judgement.
     story.records.sort_by_key(|r| r.mono_us);
 }
 
-/// Failed requests, a tenth of a second each, just after an old pod began to end.
+/// Failed requests at intervals of 0.1 s, just after an old pod began to terminate.
 pub(crate) fn beside_an_ending(story: &mut Story, detail: &str, count: u64) {
     let from = story.mark("image-change");
     let ending = story.records[from..].iter().position(

@@ -98,13 +98,13 @@ pub(super) static LIES: &[Lie] = &[
     ),
 ];
 
-/// What was there before is there after, too.
+/// Everything that existed before the deletion exists after it, too.
 fn left(story: &mut Story, of: &Deletion, list: &str) {
     let left = story.fact(&of.before)[list].clone();
     story.fact(&of.after)[list] = left;
 }
 
-/// The last deletion of an object of this kind happened at this resource version.
+/// The last deletion of an object of this kind has this resource version.
 fn deleted_at(story: &mut Story, wanted: &str, version: u64) {
     let last = story.records.iter_mut().rev().find_map(|r| match &mut r.event {
         Event::ObjectChanged { change: Change::Deleted, kind, object, .. } if kind == wanted => Some(object),

@@ -172,7 +172,7 @@ fn rows(story: &mut Story, wanted: &str, bend: impl Fn(&mut Vec<Row>)) {
     });
 }
 
-/// No reading has the row any more.
+/// No later reading has the row.
 fn lost_for_good(story: &mut Story) {
     story.each(|e| {
         if let Event::RowsRead { rows, .. } = e {

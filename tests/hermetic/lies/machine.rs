@@ -1,4 +1,4 @@
-//! What a machine that starves explains, and what it does not.
+//! What a machine that is short of processor time explains, and what it does not.
 
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::stateless::facts;

@@ -1,6 +1,6 @@
-//! Seeded lies: every deliberate falsehood in one list. Each bends one thing, and its claim must not
-//! pass, with a line that names the thing; left untouched, the claim passes, so that it is the lie that
-//! turned it. docs/lies.md is the table of them.
+//! Seeded lies: every deliberate falsehood in one list. Each changes one thing in a true history. Its claim must then
+//! not pass, with a line that names the changed thing. In the true history the claim passes, which proves that the
+//! lie turned the verdict. docs/lies.md is the table of all lies.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ mod servers;
 mod stateless;
 mod table;
 
-/// Every lie, by what it is about.
+/// Every lie, by topic.
 static LIES: &[(&str, &[Lie])] = &[
     ("States of a Deployment", stateless::LIES),
     ("A change of image under load", change::LIES),
@@ -51,41 +51,41 @@ static LIES: &[(&str, &[Lie])] = &[
 
 /// One deliberate falsehood.
 pub struct Lie {
-    /// What is pretended, in a few words.
+    /// The falsehood, in a few words.
     name: &'static str,
-    /// The claim that it is about.
+    /// The claim that the lie is about.
     claim: &'static str,
-    /// Where it is told.
+    /// The history that holds the lie.
     told: Told,
-    /// What the claim must come out as.
+    /// The verdict that the claim must get.
     comes_out: Verdict,
-    /// What the evidence must say.
+    /// Text that the evidence must contain.
     betrayed_by: &'static str,
 }
 
-/// Where a lie is told.
+/// Where a lie is inserted.
 #[derive(Clone, Copy)]
 pub enum Told {
-    /// In a history: the truth, and what bends it.
+    /// In a history: the true history, and the function that falsifies it.
     History(fn() -> Story, fn(&mut Story)),
     /// In a recorded history of a StatefulSet.
     Set(fn(&mut stateful_set::Story)),
-    /// In a story that is told truly or not.
+    /// In a made-up story with or without the falsehood.
     Played(fn(lies: bool) -> Found),
     /// In the file of a run, line by line; the run is then judged again.
     File(fn(&mut Vec<String>)),
-    /// By a server to the real clients, while they record: where it is told to lie.
+    /// By a server, to the real clients while they record: the place at which it lies.
     Server(fn(lies: bool) -> BoxFuture<'static, Found>),
 }
 
-/// What a claim came out as, and the line that says why.
+/// The verdict of a claim, and the line that says why.
 pub type Found = (Verdict, String);
 
-/// What may become of a claim.
+/// The possible results of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Judged(Conclusion),
-    /// Nothing is judged: the file is refused.
+    /// No verdict: the file is refused.
     Refused,
 }
 
@@ -125,7 +125,7 @@ pub const fn of_set(
     Lie { name, claim, told: Told::Set(bend), comes_out, betrayed_by }
 }
 
-/// A lie in a story that is told truly or not.
+/// A lie in a made-up story with or without the falsehood.
 pub const fn played(
     name: &'static str,
     claim: &'static str,
@@ -137,7 +137,7 @@ pub const fn played(
 }
 
 impl Lie {
-    /// What its claim comes out as where the truth is told.
+    /// The verdict of its claim in the true history.
     async fn truth(&self) -> Found {
         match self.told {
             Told::History(truth, _) => judged(&truth(), self.claim),
@@ -148,7 +148,7 @@ impl Lie {
         }
     }
 
-    /// What its claim comes out as.
+    /// The verdict of its claim.
     async fn found(&self) -> Found {
         match self.told {
             Told::History(truth, bend) => {
@@ -171,7 +171,7 @@ impl Lie {
         }
     }
 
-    /// Lies with the same one bend the same truth.
+    /// Lies with the same number falsify the same true history.
     fn source(&self) -> (usize, usize) {
         match self.told {
             Told::History(truth, _) => (1, truth as usize),
@@ -197,7 +197,7 @@ fn lies() -> impl Iterator<Item = &'static Lie> {
 
 type Results = Vec<(&'static Lie, Found)>;
 
-/// What became of every lie about a claim, in the order of the list. Told once for all tests.
+/// The results of all lies about a claim, in the order of the list. Computed once for all tests.
 async fn about(claim: &'static str) -> &'static [(&'static Lie, Found)] {
     static ALL: Mutex<BTreeMap<&str, &'static OnceCell<Results>>> = Mutex::new(BTreeMap::new());
     let cell = *ALL.lock().unwrap().entry(claim).or_insert_with(|| Box::leak(Box::default()));
@@ -233,7 +233,7 @@ async fn every_lie_is_found(
 
 #[tokio::test]
 async fn the_truth_that_a_lie_bends_passes() {
-    // Many lies bend one truth: it is told once.
+    // Many lies falsify one true history: it is judged once.
     let mut told = Vec::new();
     for lie in lies() {
         if !told.contains(&(lie.source(), lie.claim)) {

@@ -8,7 +8,7 @@ use super::{FAILED, Lie, OPEN, lie};
 use crate::mysql::sound_story;
 use crate::story::Story;
 
-/// Lets nodes list another folder than the volume's.
+/// Lets nodes list a folder that is not the volume's.
 fn listed_at(s: &mut Story, of: fn(&str) -> bool) {
     s.each(|e| {
         if let Event::FilesListed { node, path, .. } = e

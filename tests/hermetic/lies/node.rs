@@ -1,4 +1,4 @@
-//! Lies about a node that goes down and comes back, and about what lies on its disk.
+//! Lies about a node that goes down and comes back, and about the files on its disk.
 
 use seatrial::event::{Change, Event, Record};
 use seatrial::judge::mysql::facts;
@@ -415,7 +415,7 @@ pub(super) static LIES: &[Lie] = &[
     ),
 ];
 
-/// Every record of the fault names another node.
+/// Every record of the fault names the wrong node.
 fn stopped(story: &mut Story, other: &str) {
     story.each(|e| {
         if let Event::FaultIntended { node, .. } | Event::FaultInjected { node, .. } = e {
@@ -424,7 +424,7 @@ fn stopped(story: &mut Story, other: &str) {
     });
 }
 
-/// The container's state in the listings made while the node was down.
+/// The container's state in the listings that were made while the node was down.
 fn power(story: &mut Story, state: &str) {
     story.each(|e| {
         if let Event::FilesListed { listing, node, power, .. } = e
@@ -475,7 +475,7 @@ fn position(story: &Story, is: impl Fn(&Event) -> bool) -> usize {
     story.records.iter().position(|r| is(&r.event)).expect("it was recorded")
 }
 
-/// The old pod is gone while its node is still down, and cannot be looked at.
+/// The old pod disappears while its node is still down, so nobody can look into it.
 fn vanished(story: &mut Story) {
     story.forget(|e| is_of(e, &facts::OLD_POD));
     let at = position(story, |e| matches!(e, Event::Marked { mark } if mark == "replacement-answers"));
@@ -516,7 +516,7 @@ fn broke(story: &mut Story, after: impl Fn(&Event) -> bool, kind: &str) {
     story.records.insert(at + 1, record);
 }
 
-/// The old pod is not seen to end before the new one runs.
+/// No record shows that the old pod ended before the new one runs.
 fn two_at_once(story: &mut Story) {
     story.each(|e| {
         if let Event::ObjectChanged { change, name, object, .. } = e
@@ -551,7 +551,7 @@ fn add(story: &mut Story, wanted: &str, on: &str, path: &str) {
     });
 }
 
-/// A listing that is not whole, and lacks a path.
+/// A listing that is marked as incomplete and lacks a path.
 fn partly(story: &mut Story, wanted: &str, path: &str) {
     lose(story, wanted, path);
     story.each(|e| {
@@ -564,7 +564,7 @@ fn partly(story: &mut Story, wanted: &str, path: &str) {
     });
 }
 
-/// Every file in a listing has no bytes, but for the server's id.
+/// Every file in a listing is empty, except the server's id.
 fn emptied(story: &mut Story, wanted: &str) {
     story.each(|e| {
         if let Event::FilesListed { listing, entries, .. } = e
@@ -576,7 +576,7 @@ fn emptied(story: &mut Story, wanted: &str) {
     });
 }
 
-/// The table was longer while the claim was there.
+/// The table was longer while the claim existed.
 fn cut(story: &mut Story) {
     story.each(|e| {
         if let Event::FilesListed { listing, entries, .. } = e

@@ -1,4 +1,5 @@
-//! Lies in the file of a run: cut, edited, mixed, of another time. The run is judged again from it.
+//! Lies in the file of a run: cut, edited, mixed with another run, or from another time. The run is judged again from
+//! the file.
 
 use seatrial::event;
 use seatrial::judge::stateless::facts::BAD_IMAGE_WAIT;
@@ -117,7 +118,7 @@ pub(super) fn lines() -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What `seatrial judge` makes of a claim in a file with these lines.
+/// The result of `seatrial judge` on a claim in a file with these lines.
 pub(super) fn judged_again(lines: &[String], claim: &str) -> Found {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("events.jsonl");
@@ -155,7 +156,7 @@ fn cut_in_half(lines: &mut Vec<String>) {
     lines.truncate(half);
     let last = lines.last_mut().expect("a line");
     last.truncate(last.len() / 2);
-    // What a writer that was killed leaves has no newline; the file is written with one, so cut it here.
+    // A killed writer leaves no newline at the end. The file is written with one, so it is cut here.
     lines.pop();
 }
 
@@ -164,7 +165,7 @@ fn swapped(lines: &mut [String]) {
     lines.swap(at - 1, at);
 }
 
-/// The wait ran into its deadline, and the judgement stands as if it had not.
+/// The wait ran into its deadline, but the recorded judgement says that it did not.
 fn called_passed(lines: &mut [String]) {
     for line in lines {
         if is_wait(line) {
@@ -211,7 +212,7 @@ fn clock_back(lines: &mut [String]) {
     });
 }
 
-/// The wall clock moved by so many seconds more than the monotonic one while the wait went on.
+/// During the wait the wall clock advances by this many seconds more than the monotonic clock.
 fn shift(lines: &mut [String], seconds: f64) {
     from_mark(lines, "bad-image-refused", |record| {
         let at: jiff::Timestamp = record["at"].as_str().and_then(|at| at.parse().ok()).expect("a time");
@@ -221,6 +222,6 @@ fn shift(lines: &mut [String], seconds: f64) {
 
 fn never_reached(lines: &mut [String]) {
     let at = judgement("A11", lines);
-    // Nothing is missing: the record is another one.
+    // Nothing is missing, but one record is replaced.
     lines[at] = lines[at].replace("\"event\":\"claim-judged\"", "\"event\":\"noted\",\"text\":\"x\"");
 }

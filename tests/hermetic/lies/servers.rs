@@ -1,8 +1,8 @@
-//! Servers that lie to the real clients while these record: an API server that loses what it knew, an
-//! engine that says that it stopped a node.
+//! Servers that lie to the real clients while these record: an API server that loses objects, and an engine that
+//! claims to have stopped a node.
 //!
-//! The recorded run is played again on the fake API server, with the real recorder watching, and the told
-//! outage with the real fault on the fake engine; what the clients recorded is then judged.
+//! The recorded run is replayed on the fake API server, with the real recorder watching it. The made-up outage is
+//! replayed with the real fault on the fake engine. The records of the clients are then judged.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ enum Api {
     NoEvents,
 }
 
-/// A11 as a recorder saw it that watched the recorded objects change on a fake API server.
+/// A11 as a recorder sees it that watches the recorded objects change on a fake API server.
 async fn bad_image(lie: Option<Api>) -> Found {
     let truth = recorded();
     let namespace = truth.records.iter().find_map(|r| r.scope.namespace.clone()).expect("a namespace");
@@ -97,12 +97,12 @@ async fn bad_image(lie: Option<Api>) -> Found {
     let (before, during) = truth.records.split_at(truth.mark("bad-image"));
     play(&fake, before);
     if lie == Some(Api::Silent) {
-        // The list that a watch begins with comes, and nothing after it.
+        // The watch delivers its first list and nothing after it.
         fake.trouble("GET", "/pods", true, usize::MAX, fake_api::Trouble::Silent);
     }
     let recorder = Recorder::start(&fake.client().await, &namespace, &log).await.expect("it watches");
     for record in before {
-        // What was observed and asked before, as it is.
+        // Earlier observations and requests stay as recorded.
         if matches!(&record.event, Event::Observed { .. } | Event::Sampled { .. }) {
             log.append(record.event.clone());
         }
@@ -112,7 +112,7 @@ async fn bad_image(lie: Option<Api>) -> Found {
             Event::ObjectChanged { kind, .. } if kind == "Event" && lie == Some(Api::NoEvents) => {}
             Event::ObjectChanged { .. } => play(&fake, std::slice::from_ref(record)),
             Event::Marked { .. } => {
-                // A watch that says nothing is never even with the API: a moment shows that as well.
+                // A watch that delivers nothing never catches up with the API. A short wait is enough to show that.
                 let patience =
                     if lie == Some(Api::Silent) { Duration::from_millis(300) } else { soon().remaining() };
                 recorder.settle(Deadline::after(patience)).await;
@@ -130,7 +130,7 @@ async fn bad_image(lie: Option<Api>) -> Found {
     judged(&Story { records: log.records(), seconds: 0.0 }, "A11")
 }
 
-/// Lets the objects of the API server change as they were recorded to.
+/// Replays the recorded changes of the API server's objects.
 fn play(fake: &FakeApi, records: &[Record]) {
     for record in records {
         let Event::ObjectChanged { change, kind, name, object, .. } = &record.event else { continue };
@@ -150,7 +150,7 @@ enum Engine {
     Another,
 }
 
-/// The told outage, with what the real fault and the real listing gave for its node.
+/// The made-up outage, with the node's records from the real fault and the real listing.
 async fn outage(lie: Option<Engine>, claim: &str) -> Found {
     let fake = FakeEngine::with(&["w1", "w2"]).expect("an engine");
     if let Some(Engine::RunsOn | Engine::Another) = lie {
@@ -169,7 +169,7 @@ async fn outage(lie: Option<Engine>, claim: &str) -> Found {
     let mut story = sound_story::story();
     match proof {
         Ok(proof) => took_hold(&mut story, &proof, power),
-        // As a scenario does: what the fault could not prove is not recorded as injected.
+        // Like a scenario, this does not record a fault as injected if its effect is not proved.
         Err(_) => story.forget(|e| matches!(e, Event::FaultInjected { .. })),
     }
     judged(&story, claim)

@@ -321,7 +321,7 @@ pub(super) static LIES: &[Lie] = &[
     lie("three survivors", "A9", recorded, |s| duplicate(s.fact(&facts::DOWN.pods)), FAILED, "3 pods"),
 ];
 
-/// The Deployment's status is of an older generation, all else as it should be.
+/// The Deployment's status is of an older generation, and everything else is correct.
 pub(super) fn stale(story: &mut Story, deployment: &Fact<Raw>) {
     let deployment = story.fact(deployment);
     let generation = deployment["metadata"]["generation"].as_i64().unwrap();
@@ -357,13 +357,13 @@ fn lose(story: &mut Story, reason: &str) {
 fn event(story: &mut Story, reason: &str, bend: impl Fn(&mut Value)) {
     let events = story.fact(&facts::EVENTS).as_array_mut().unwrap();
     let event = events.iter_mut().find(|e| e["reason"] == reason).unwrap();
-    // Both shapes of the reporter, so that the bent one is the only one.
+    // Replaces both forms of the reporter, so that the false one is the only one.
     event["reportingComponent"] = Value::Null;
     event["reportingInstance"] = Value::Null;
     bend(event);
 }
 
-/// The pod of the later set that was there in the earlier one.
+/// A pod of the later set that already existed in the earlier one.
 fn old_pod(story: &mut Story) -> &mut Value {
     let uid = story.fact(&facts::UP.pods_before)[0]["metadata"]["uid"].clone();
     let pods = story.fact(&facts::UP.pods).as_array_mut().unwrap();

@@ -1,4 +1,4 @@
-//! docs/lies.md, made from the list.
+//! docs/lies.md, generated from the list.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,9 +12,9 @@ mod server_lies;
 /// Longest text in a cell, in characters.
 const CELL: usize = 160;
 
-/// What gave a lie away, as the evidence says it: the part that names the thing.
+/// The part of the evidence that revealed a lie: the text that names the changed thing.
 fn betrayal(lie: &Lie, evidence: &str) -> String {
-    // What servers give differs from run to run.
+    // Texts from servers differ from run to run.
     if matches!(lie.told, Told::Server(_)) {
         return lie.betrayed_by.into();
     }
@@ -28,16 +28,16 @@ fn betrayal(lie: &Lie, evidence: &str) -> String {
 
 async fn table() -> String {
     let mut text = String::from(
-        "# Seeded lies\n\nMade by `cargo test --test hermetic lies` from the list in `tests/hermetic/lies/`; \
-         not to be edited.\n\nEvery row is a deliberate falsehood: a recorded history that was altered, a file \
-         of a run that was edited, a server that lies to the real clients while they record. The claim must \
-         come out as the row says, by a line that names the thing; with the truth in its place the same claim \
-         passes. `inconclusive` is no pass: the evidence does not decide. `refused` is an error before \
-         anything is judged.\n",
+        "# Seeded lies\n\n`cargo test --test hermetic lies` generates this page from the list in `tests/hermetic/lies/`; \
+         do not edit it.\n\nEvery row is a deliberate falsehood: a recorded history \
+         that was altered, a file of a run that was edited, or a server that lies to the real clients while they record. \
+         The falsified claim must get the verdict of the row, and its evidence must contain the text in the last column. In \
+         the true history the same claim passes. `inconclusive` counts as not proven: the evidence is insufficient. \
+         `refused` is an error before anything is judged.\n",
     );
     let _ = writeln!(text, "\n{} lies.", lies().count());
     for (heading, lies) in LIES {
-        let head = "| lie | claim | comes out | given away by |\n|---|---|---|---|";
+        let head = "| lie | claim | verdict | revealed by |\n|---|---|---|---|";
         let _ = write!(text, "\n## {heading}\n\n{head}\n");
         for lie in *lies {
             let mut told = about(lie.claim).await.iter();
@@ -49,9 +49,9 @@ async fn table() -> String {
         }
     }
     text.push_str(
-        "\n## Real servers that lie\n\nMySQL, told so in its own words while the ledger writes and reads: \
-         `tests/engine/ledger_lies.rs`, which takes a container engine. They are not counted above.\n\n\
-         | lie | done by | the rows' verdict | given away by |\n|---|---|---|---|\n",
+        "\n## Real servers that lie\n\nA real MySQL that SQL statements falsify while the ledger writes and reads. The tests \
+         are in `tests/engine/ledger_lies.rs`, and need a container engine. These lies are not counted above.\n\n\
+         | lie | done by | the rows' verdict | revealed by |\n|---|---|---|---|\n",
     );
     for lie in [&FORGETS, &KEEPS_REFUSED, &ALTERS, &RENUMBERS, &DOUBLES, &RENAMED] {
         let _ = writeln!(text, "| {} | `{}` | failed | {} |", lie.name, lie.told, lie.betrayed_by.join("; "));
@@ -65,7 +65,7 @@ async fn the_table_of_lies_in_docs_is_that_of_the_list() {
     let (stands, made) = (std::fs::read_to_string(&file).unwrap_or_default(), table().await);
     if stands != made {
         std::fs::write(&file, made).expect("docs/lies.md can be written");
-        panic!("docs/lies.md was stale: it is written anew, look at it and commit it");
+        panic!("docs/lies.md was outdated and is now regenerated: review and commit it");
     }
 }
 
@@ -77,7 +77,7 @@ fn every_lie_has_a_name_of_its_own_and_names_a_claim() {
     names.dedup();
     assert_eq!(names.len(), count);
     assert!(lies().all(|l| l.comes_out != PASSED && !l.betrayed_by.is_empty()));
-    // The falsehoods about the claims of a trial and of a watch are those of their folders.
+    // The lies about the claims of trials and watches are in those folders.
     use seatrial::judge::{trial, watch};
     let is_told = |id: &str| trial::CLAIMS.iter().chain(&watch::CLAIMS).any(|claim| claim.id == id);
     let claims = seatrial::judge::CLAIMS.iter().flat_map(|part| part.iter());

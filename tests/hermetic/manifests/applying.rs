@@ -12,7 +12,7 @@ use super::{MYSQL, map, namespace, object, own, within};
 use crate::fake_api::{FakeApi, Trouble};
 
 #[tokio::test]
-async fn what_is_applied_is_there_and_what_is_deleted_is_gone() {
+async fn applied_objects_exist_and_deleted_ones_do_not() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let namespace = namespace(&fake).await;
@@ -23,19 +23,19 @@ async fn what_is_applied_is_there_and_what_is_deleted_is_gone() {
     assert_eq!(kinds, ["PersistentVolume", "PersistentVolumeClaim", "Deployment"]);
     assert_eq!(applied[2].generation, 1);
     assert!(fake.get("Deployment", &namespace.name, "mysql").is_some());
-    // Applying the same again changes nothing.
+    // Applying the same manifest again changes nothing.
     let again = manifest::apply(&client, &manifest, within(10)).await.unwrap();
     assert_eq!(again, applied);
     manifest::delete(&client, &manifest, within(10)).await.unwrap();
     assert!(fake.get("Deployment", &namespace.name, "mysql").is_none());
     let deletions: Vec<String> = fake.requests().into_iter().filter(|r| r.starts_with("DELETE")).collect();
     assert!(deletions[0].contains("/deployments/") && deletions[2].contains("/persistentvolumes/"));
-    // Deleting what is not there is no error.
+    // Deleting a missing object is no error.
     manifest::delete(&client, &manifest, within(10)).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_belongs_to_the_whole_cluster_is_refused_before_anything_is_applied() {
+async fn cluster_scoped_objects_are_refused_before_anything_is_applied() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\n---\n\
@@ -47,7 +47,7 @@ async fn what_belongs_to_the_whole_cluster_is_refused_before_anything_is_applied
         "{error}"
     );
     assert!(!fake.requests().iter().any(|r| r.starts_with("PATCH")), "{:?}", fake.requests());
-    // Made the test's own, it has none.
+    // Scoped to the test's namespace, the manifest has no such objects.
     manifest.scope_to_namespace("default", "abc123", &BTreeMap::new()).unwrap();
     assert_eq!(manifest::apply(&client, &manifest, within(10)).await.unwrap().len(), 2);
 }
@@ -91,9 +91,9 @@ async fn a_namespaced_object_never_lands_in_the_default_namespace() {
     assert!(error.to_string().contains("scope the manifest to a namespace first"), "{error}");
 }
 
-/// What `kubectl scale` set is somebody's decision: it is not put back without a word.
+/// A value that `kubectl scale` set is a person's decision. It is not replaced silently.
 #[tokio::test]
-async fn a_field_of_another_manager_is_taken_over_only_where_the_caller_forces_it() {
+async fn a_field_of_another_manager_is_taken_over_only_by_force() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let namespace = namespace(&fake).await;
@@ -150,10 +150,10 @@ async fn a_server_that_never_answers_is_given_up_at_the_deadline() {
     assert_eq!(source.text, "the API gave no answer");
 }
 
-/// 429 says that the request was not looked at (RFC 6585): made again, it makes no second object. Any other trouble
-/// leaves open whether one was made.
+/// 429 says that the request was not processed (RFC 6585), so repeating it creates no second object. Any other
+/// trouble leaves open whether an object was created.
 #[tokio::test]
-async fn a_creation_that_was_throttled_is_tried_again_and_no_other() {
+async fn only_a_throttled_creation_is_tried_again() {
     for (trouble, posts) in
         [(Trouble::TooMany { retry_after: 0 }, 2), (Trouble::Code(503), 1), (Trouble::Reset, 1)]
     {

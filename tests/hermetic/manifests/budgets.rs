@@ -1,4 +1,4 @@
-//! Texts that are small and stand for much.
+//! Small texts that expand to large documents.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use seatrial::manifest::Manifest;
 
 use super::map;
 
-/// The error, which comes soon.
+/// Returns the error, which must come soon.
 #[track_caller]
 fn refused(text: &str) -> String {
     let began = Instant::now();
@@ -52,7 +52,7 @@ fn depth_and_size_have_budgets() {
         let error = refused(&deep);
         assert!(error.contains("deeper than the 200 levels of the budget"), "{error}");
     }
-    // Each level is shallow, all of them together are not.
+    // Each level is shallow, but all of them together are too deep.
     let mut text = map("m") + "x0: &a0 []\n";
     for n in 1..400 {
         text += &format!("x{n}: &a{n} [*a{}]\n", n - 1);
@@ -65,7 +65,7 @@ fn depth_and_size_have_budgets() {
 }
 
 #[test]
-fn what_people_have_is_within_the_budgets() {
+fn ordinary_manifests_are_within_the_budgets() {
     let many: String = (0..5000).map(|n| map(&format!("m{n}")) + "data: {k: v}\n---\n").collect();
     assert_eq!(Manifest::read("f.yaml", &many).unwrap().objects().len(), 5000);
     let shared = map("m") + "  labels: &l {app: web}\n  annotations: *l\n";
@@ -75,9 +75,9 @@ fn what_people_have_is_within_the_budgets() {
     );
 }
 
-/// A part with such texts is read again for each; thousands of them in a large file would take minutes.
+/// A part with such texts is read again for each of them. Thousands of them in a large file would take minutes.
 #[test]
-fn what_has_to_be_read_again_too_often_is_refused() {
+fn a_text_that_must_be_read_again_too_often_is_refused() {
     let dashes = "- [cat, -]\n".repeat(40_000);
     let text = format!("apiVersion: example.test/v1\nkind: A\nmetadata: {{name: a}}\nvalue:\n{dashes}");
     let told = Manifest::read("f.yaml", &text).unwrap_err().to_string();

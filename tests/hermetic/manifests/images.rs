@@ -1,4 +1,4 @@
-//! Images: which are substituted, and which are listed.
+//! Images: which are replaced, and which are only listed.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ fn images_that_are_mounted_are_replaced_too() {
 }
 
 #[test]
-fn images_of_custom_resources_are_listed_and_left() {
+fn images_of_custom_resources_are_listed_and_not_replaced() {
     let text = "apiVersion: monitoring.example.test/v1\nkind: Prometheus\nmetadata: {name: p}\n\
                 spec: {image: \"a\", containers: [{name: c, image: a}], other: {image: {tag: x}}}\n---\n"
         .to_owned()

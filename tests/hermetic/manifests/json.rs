@@ -14,7 +14,7 @@ fn a_stream_of_documents_is_read_with_its_lines() {
         places,
         ["two.json:1: document 1, ConfigMap first", "two.json:2: document 2, ConfigMap second"]
     );
-    // On one line, and each after a separator, it is the same.
+    // The same stream on one line, and with a separator before each document.
     let text = include_str!("../fixtures/manifests/two.json");
     for other in [text.replace("\n{", "{"), text.replace("\n{", "\n---\n{")] {
         assert_eq!(Manifest::read("two.json", &other).unwrap().objects().len(), 2, "{other}");
@@ -72,12 +72,12 @@ fn what_is_wrong_in_json_is_placed(#[case] text: &str, #[case] why: &str) {
 }
 
 #[test]
-fn a_map_in_braces_may_be_yaml() {
+fn a_map_in_braces_can_be_yaml() {
     let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a,}}\n---\n{\"apiVersion\": \"v1\", kind: ConfigMap, metadata: {name: b}}";
     assert_eq!(Manifest::read("f.yaml", text).unwrap().objects().len(), 2);
 }
 
-/// kubectl's decoder goes on as YAML where JSON ends (`YAMLOrJSONDecoder`), and a comment is nothing.
+/// kubectl's decoder continues as YAML where JSON ends (`YAMLOrJSONDecoder`), and ignores comments.
 #[test]
 fn a_comment_or_yaml_may_follow_json() {
     let one = "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"m\"}}";

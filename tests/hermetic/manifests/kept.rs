@@ -1,4 +1,4 @@
-//! Manifests whose names stay as they are: what is placed, refused, labelled, and removed after a kill.
+//! Manifests whose names stay as they are: which objects are placed, refused, labelled, and removed after a kill.
 
 use std::collections::BTreeMap;
 
@@ -53,11 +53,11 @@ async fn names_stay_and_only_objects_without_a_namespace_are_placed() {
     assert_eq!(at("Widget", "w"), own.name);
     assert_eq!(at("Service", "op"), "ops");
     assert_eq!(at("RoleBinding", "leader"), "kube-system");
-    // A namespace of a cluster-scoped object means nothing.
+    // The namespace of a cluster-scoped object has no meaning.
     assert_eq!(at("ValidatingWebhookConfiguration", "hook"), Value::Null);
     assert_eq!(body(&kept, "PersistentVolume", "pv")["spec"]["claimRef"]["namespace"], own.name);
     let subjects = &body(&kept, "RoleBinding", "leader")["subjects"];
-    // `default` means the account without a namespace; `ops` is a namespace of the manifest.
+    // Subject `default` is the account without a namespace. `ops` is a namespace of the manifest.
     assert_eq!(subjects[0]["namespace"], own.name);
     assert_eq!(subjects[1]["namespace"], "ops");
     let hook = body(&kept, "ValidatingWebhookConfiguration", "hook");
@@ -89,7 +89,7 @@ async fn names_stay_and_only_objects_without_a_namespace_are_placed() {
 }
 
 #[tokio::test]
-async fn what_exists_is_refused_and_nothing_is_applied() {
+async fn an_existing_object_is_refused_and_nothing_is_applied() {
     let fake = with_system().await;
     let own = namespace(&fake).await;
     fake.put(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "op"}}));
@@ -100,14 +100,14 @@ async fn what_exists_is_refused_and_nothing_is_applied() {
     assert!(matches!(&error, ManifestError::Each { failures } if failures.len() == 2), "{error}");
     assert!(error.to_string().contains("ClusterRole op: it exists already"), "{error}");
     assert!(fake.requests()[before..].iter().all(|r| r.starts_with("GET")), "nothing was changed");
-    // A namespace of the manifest that exists is somebody's, with everything in it.
+    // If a namespace of the manifest exists, it belongs to somebody, with everything in it.
     let of_system = "{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}";
     let error = kept(&fake, &own, of_system).await.unwrap_err();
     assert!(matches!(error, ManifestError::Exists { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_node_cannot_be_brought() {
+async fn a_manifest_with_a_node_is_refused() {
     let fake = with_system().await;
     let own = namespace(&fake).await;
     let error =
@@ -116,14 +116,14 @@ async fn a_node_cannot_be_brought() {
 }
 
 #[tokio::test]
-async fn everything_elsewhere_goes_after_a_kill() {
+async fn objects_in_other_namespaces_are_deleted_after_a_kill() {
     let fake = with_system().await;
     let own = namespace(&fake).await;
     let client = fake.client().await;
     let kept = kept(&fake, &own, OPERATOR).await.unwrap();
     TestNamespace::mark_elsewhere(&client, &own.name, within(10)).await.unwrap();
     manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
-    // Somebody else's objects with the same label, and without.
+    // Somebody else's objects with and without the same label.
     let theirs = json!({"name": "theirs", "labels": {NAMESPACE_LABEL: own.name}});
     fake.put(
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": theirs}),
@@ -146,7 +146,7 @@ async fn everything_elsewhere_goes_after_a_kill() {
     assert!(fake.get("ClusterRole", "", "theirs").is_some());
     assert!(fake.get("ConfigMap", "kube-system", "c").is_some());
     assert!(fake.get("Namespace", "", "kube-system").is_some());
-    // Webhooks first, namespaces before the rights of their operators, the test's own namespace after all of them.
+    // Webhooks are deleted first, namespaces before the roles of their operators, and the test's own namespace last.
     let order =
         ["/validatingwebhookconfigurations/hook", "/namespaces/ops", "/clusterroles/op", own.name.as_str()];
     let deleted: Vec<String> = fake.requests().into_iter().filter(|r| r.starts_with("DELETE")).collect();
@@ -156,7 +156,7 @@ async fn everything_elsewhere_goes_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_namespace_without_objects_elsewhere_costs_no_search() {
+async fn a_namespace_without_objects_elsewhere_causes_no_search() {
     let fake = with_system().await;
     let own = namespace(&fake).await;
     let before = fake.requests().len();
@@ -171,9 +171,9 @@ async fn a_namespace_without_objects_elsewhere_costs_no_search() {
 const SET: &str = "{apiVersion: v1, kind: PersistentVolume, metadata: {name: pv}, spec: {hostPath: {path: /mnt/x}}}\n---\n\
     {apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {volumeClaimTemplates: [{metadata: {name: data}}]}}";
 
-/// Kubernetes keeps the claims of a set, and a volume while its claim exists.
+/// Kubernetes keeps the claims of a StatefulSet, and a volume while its claim exists.
 #[tokio::test]
-async fn a_volume_goes_with_the_claim_that_is_bound_to_it() {
+async fn a_volume_is_deleted_with_the_claim_that_is_bound_to_it() {
     let fake = with_system().await;
     let own = namespace(&fake).await;
     let client = fake.client().await;
@@ -219,7 +219,7 @@ async fn a_claim_that_a_set_would_take_over_is_refused() {
 }
 
 #[tokio::test]
-async fn the_claims_of_a_set_in_an_older_namespace_go_with_it() {
+async fn claims_of_a_set_in_an_older_namespace_are_deleted_with_it() {
     for (manager, goes) in [("kube-controller-manager", true), ("kubectl-create", false)] {
         let fake = with_system().await;
         let own = namespace(&fake).await;
@@ -248,9 +248,9 @@ async fn a_kind_that_cannot_be_listed_hides_no_other() {
     assert!(fake.get("ClusterRole", "", "op").is_none());
 }
 
-/// A person deletes the namespace of a trial that was kept for a look.
+/// A person deletes the namespace of a trial that was kept for inspection.
 #[tokio::test]
-async fn what_is_elsewhere_goes_although_its_namespace_is_gone() {
+async fn objects_elsewhere_are_deleted_even_if_the_namespace_is_gone() {
     let fake = with_system().await;
     let own = namespace(&fake).await;
     let client = fake.client().await;
@@ -268,7 +268,7 @@ async fn what_is_elsewhere_goes_although_its_namespace_is_gone() {
 }
 
 #[tokio::test]
-async fn an_inventory_shows_what_is_new_and_not_what_kubernetes_makes() {
+async fn an_inventory_shows_new_objects_except_those_of_kubernetes() {
     use seatrial::manifest::Inventory;
     let fake = with_system().await;
     let client = fake.client().await;
@@ -309,7 +309,7 @@ async fn a_claim_of_somebody_else_stays_and_its_volume_with_it() {
 }
 
 #[tokio::test]
-async fn an_inventory_knows_what_it_could_not_read_and_sees_what_is_ending() {
+async fn an_inventory_names_unread_kinds_and_objects_that_are_ending() {
     use seatrial::manifest::Inventory;
     let fake = with_system().await;
     let client = fake.client().await;

@@ -1,4 +1,4 @@
-//! Manifests with bytes changed at random: an answer comes, and soon.
+//! Manifests with randomly changed bytes: the reader answers, and soon.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const SEEDS: [&str; 6] = [
     include_str!("../fixtures/manifests/surrogates.json"),
     "a: &a [1, {b: *a}]\n<<: {c: !!int 3}\n? x\n: |2\n   t\n--- >-\n t\n...\n%YAML 1.1\n---\n'k''k': \"\\u00e4\\n\"\n",
 ];
-/// What means something to YAML or JSON.
+/// Characters with a meaning in YAML or JSON.
 const PIECES: &[u8] = b"{}[]:,-?&*!|>'\"%@`#~<= \t\r\n0x.eE+\\u\xEF\xBB\xBF\xFF\x00";
 
 #[test]
@@ -54,7 +54,7 @@ fn random_bytes_never_panic() {
     }
 }
 
-/// Reads it; what is said of it is one line at most.
+/// Reads the text. The error is at most one line.
 fn told(bytes: &[u8]) {
     if let Err(error) = Manifest::read_bytes("f.yaml", bytes) {
         assert!(!error.to_string().is_empty());

@@ -1,4 +1,4 @@
-//! What is wrong, where, and all of it at once.
+//! Errors in manifests: the kind, the place, and all errors at once.
 
 use rstest::rstest;
 use seatrial::manifest::{Manifest, ManifestError};
@@ -95,7 +95,7 @@ fn what_is_no_object_is_placed(#[case] line: u64, #[case] second: &str, #[case] 
 }
 
 #[test]
-fn all_faults_of_a_file_are_told_at_once_with_their_places() {
+fn all_errors_of_a_file_are_reported_at_once_with_their_places() {
     let text =
         map("a") + "  labels: {v: 1.20}\n---\n" + &map("b") + "data: [\n---\nkind: Pod\n---\n" + &map("c");
     let error = Manifest::read("f.yaml", &text).unwrap_err();
@@ -114,7 +114,7 @@ fn all_faults_of_a_file_are_told_at_once_with_their_places() {
 }
 
 #[test]
-fn many_faults_are_counted() {
+fn many_errors_are_counted() {
     let labels: String = (0..500).map(|n| format!("    l{n}: {n}\n")).collect();
     let text = error(&(map("a") + "  labels:\n" + &labels));
     assert!(text.starts_with("500 faults: ") && text.ends_with("; and 480 more"), "{text}");
@@ -122,13 +122,13 @@ fn many_faults_are_counted() {
 }
 
 #[test]
-fn an_object_that_stands_twice_is_refused_with_both_places() {
+fn a_duplicate_object_is_refused_with_both_places() {
     let text = map("a") + "---\n" + &map("b") + "---\n" + &map("a");
     assert_eq!(
         error(&text),
         "f.yaml:11: document 3, ConfigMap a: it is defined twice: at f.yaml:1 too (document 1)"
     );
-    // In another namespace, and of another group, it is another one.
+    // In another namespace, or with another group, it is another object.
     let others = map("a")
         + "  namespace: other\n---\n"
         + &map("a")
@@ -149,16 +149,17 @@ fn bytes_that_are_no_utf_8_are_named(#[case] bytes: &[u8], #[case] why: &str) {
     assert!(error.starts_with(why) && error.ends_with("UTF-8"), "{error}");
 }
 
-/// "Each with its place, in the order of the file" (`ManifestError::Several`), also one that is found at the end.
+/// "Each with its place, in the order of the file" (`ManifestError::Several`): also an error that is found last.
 #[test]
-fn faults_come_in_the_order_of_the_file() {
+fn errors_come_in_the_order_of_the_file() {
     let text = format!("{}---\n{}---\n{}", map("m"), map("m"), object("v1", "Pod", "metadata: {name: 7}"));
     let Err(ManifestError::Several { faults }) = Manifest::read("f.yaml", &text) else { panic!() };
     let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
     assert!(told[0].starts_with("f.yaml:6: ") && told[1].starts_with("f.yaml:13: "), "{told:?}");
 }
 
-/// Names of RBAC objects are any segment of a path (`ValidateRBACName`): Kubernetes' own have colons, others blanks.
+/// Names of RBAC objects are any path segment (`ValidateRBACName`): Kubernetes' own names contain colons, others
+/// blanks.
 #[test]
 fn the_name_of_a_role_is_any_segment_of_a_path() {
     let named = |name: &str| {
@@ -178,7 +179,8 @@ fn the_name_of_a_role_is_any_segment_of_a_path() {
     );
 }
 
-/// `IsValidPathSegmentName`: a name may be neither `.` nor `..`. As a segment of a path they mean another resource.
+/// `IsValidPathSegmentName`: a name may be neither `.` nor `..`. As a path segment they would address another
+/// resource.
 #[test]
 fn a_name_that_is_a_step_in_a_path_is_refused() {
     for name in [".", ".."] {
@@ -187,7 +189,7 @@ fn a_name_that_is_a_step_in_a_path_is_refused() {
     }
 }
 
-/// As kubectl's `YAMLReader`: every line that begins with `---` separates documents.
+/// Like kubectl's `YAMLReader`: every line that begins with `---` separates documents.
 #[test]
 fn a_separator_has_only_a_comment_after_it() {
     for (line, written) in [(6, "--- {apiVersion: v1}"), (6, "---spec: {}"), (6, "----")] {

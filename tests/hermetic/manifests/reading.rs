@@ -1,4 +1,4 @@
-//! What is read, and as what.
+//! How manifests are read, and as which values.
 
 use rstest::rstest;
 use seatrial::manifest::Manifest;
@@ -52,7 +52,7 @@ fn lists_are_flattened_and_their_items_numbered() {
 }
 
 #[test]
-fn what_only_the_server_writes_is_left_out() {
+fn fields_that_only_the_server_writes_are_left_out() {
     let text =
         map("m") + "  uid: u\n  resourceVersion: \"7\"\n  creationTimestamp: null\nstatus: {phase: x}\n";
     let manifest = Manifest::read("f.yaml", &text).unwrap();
@@ -77,7 +77,7 @@ fn lists_of_one_kind_say_what_their_items_are() {
     assert!(error(&untyped).contains("`kind` is missing"), "{}", error(&untyped));
 }
 
-/// What sigs.k8s.io/yaml, which kubectl reads with, makes of each.
+/// How sigs.k8s.io/yaml, kubectl's reader, reads each value.
 #[rstest]
 #[case("0644", json!(420))]
 #[case("0o17", json!(15))]
@@ -147,7 +147,8 @@ fn directives_belong_to_the_document_that_follows() {
     assert_eq!(lines, [3, 8]);
 }
 
-/// What go-yaml makes of signs within brackets and after quoted texts, and a YAML 1.2 parser does not.
+/// How go-yaml reads these characters within brackets and after quoted texts. A YAML 1.2 parser reads them
+/// differently.
 #[rstest]
 #[case::dash("[cat, -]", json!(["cat", "-"]))]
 #[case::dashes("[-, -]", json!(["-", "-"]))]
@@ -183,7 +184,7 @@ fn signs_within_brackets_and_after_quotes(#[case] written: &str, #[case] meant: 
     assert_eq!(manifest.objects()[0].body["last"], json!(["b:", "-"]));
 }
 
-/// Elsewhere kubectl takes no tab: in the text of a block, in a block of keys behind a comment.
+/// In these places kubectl refuses a tab: in the text of a block, and in a block of keys behind a comment.
 #[rstest]
 #[case("  c.json: |\n    {\n\t\"a\": 1,\n\t\"b\": 2\n    }\n")]
 #[case("  mk: |\n    FILES = a,\n\tb\n")]
@@ -194,7 +195,7 @@ fn a_tab_outside_of_brackets_is_refused(#[case] data: &str) {
     assert!(told.contains("there is a tab where YAML allows only spaces"), "{told}");
 }
 
-/// As kubectl's `LineReader` (`apimachinery/pkg/util/yaml/decoder.go`): each line ends with a line feed.
+/// Like kubectl's `LineReader` (`apimachinery/pkg/util/yaml/decoder.go`): each line ends with a line feed.
 #[rstest]
 #[case("|", "x\n")]
 #[case(">", "x\n")]
@@ -208,7 +209,7 @@ fn a_block_at_the_end_of_a_file_ends_as_everywhere(#[case] sign: &str, #[case] m
     }
 }
 
-/// Lines of faults are those of the file, though the text was changed to be read.
+/// Line numbers of errors are those of the file, even if the text was changed before it was read.
 #[test]
 fn a_text_that_is_read_again_keeps_its_lines() {
     let text = map("a") + "data:\n  a: \"b\"# c\n  d: [-]\n  e: 7\n  f: [\n";

@@ -1,4 +1,4 @@
-//! References to other namespaces inside objects that became a test's own.
+//! References to other namespaces inside objects that were scoped to the test's namespace.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ fn addresses_follow_a_service_of_the_manifest() {
 }
 
 #[test]
-fn selectors_of_namespaces_by_name_are_told() {
+fn namespace_selectors_by_name_are_reported() {
     let (_, foreign) = scoped(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: net}\nspec:\n  ingress:\n\
          \x20 - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: prod}}}, {podSelector: {}}]\n---\n\
@@ -69,7 +69,7 @@ fn selectors_of_namespaces_by_name_are_told() {
     assert_eq!(foreign, [""; 0]);
 }
 
-/// Wherever the schema has them: addresses in a Secret's texts, which is where connection strings are; core/v1
+/// References in every place of the schema: addresses in a Secret's texts, where connection strings are; core/v1
 /// `SecretReference`, `TypedObjectReference` and `ObjectReference`; the parameters that external-provisioner reads.
 #[rstest]
 #[case::secret("v1", "Secret", "stringData: {url: \"postgres://u@db.old.svc:5432/x\"}", "stringData.url")]
@@ -123,7 +123,7 @@ fn a_reference_to_another_namespace_is_told(
     #[case] field: &str,
 ) {
     let named = object(version, kind, &format!("metadata: {{name: m}}\n{rest}"));
-    // Of other kinds and other groups than those that are meant.
+    // References to other kinds and groups than those in the manifest.
     let others = ["db", "gold", "s"]
         .map(|name| object("example.test/v1", "Service", &format!("metadata: {{name: {name}}}")));
     let (objects, foreign) = scoped(&format!("{named}---\n{}", others.join("---\n")));
@@ -145,7 +145,7 @@ fn secrets_and_sources_of_the_manifest_are_followed() {
          PersistentVolumeClaim, name: gold, namespace: old}}}\n",
     );
     assert_eq!(objects[0]["stringData"]["url"], "db.shop-abc123.svc");
-    // base64 of `db.shop-abc123.svc`; what is no text stays.
+    // base64 of `db.shop-abc123.svc`. A value that is no text stays.
     assert_eq!(objects[0]["data"], json!({"url": "ZGIuc2hvcC1hYmMxMjMuc3Zj", "bytes": "/w=="}));
     assert_eq!(objects[2]["spec"]["csi"]["nodeStageSecretRef"]["namespace"], "shop-abc123");
     assert_eq!(objects[3]["parameters"]["csi.storage.k8s.io/node-stage-secret-namespace"], "shop-abc123");

@@ -1,4 +1,4 @@
-//! Manifests made a test's own.
+//! Manifests that are scoped to a test's namespace.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn a_volume_and_its_claim_get_names_of_their_own_and_stay_a_pair() {
     assert_eq!(volume.body["spec"]["storageClassName"], "manual-abc123");
     assert_eq!(volume.body["spec"]["hostPath"]["path"], "/mnt/data");
     assert_eq!(claim.body["spec"]["storageClassName"], "manual-abc123");
-    // The controller chooses the volume: otherwise `bound-by-controller` is not set.
+    // The controller must choose the volume: otherwise it does not set `bound-by-controller`.
     assert_eq!(claim.body["spec"]["volumeName"], Value::Null);
     assert_eq!((claim.name(), claim.namespace()), ("mysql-pv-claim", Some("shop-abc123")));
     assert_eq!((deployment.name(), deployment.namespace()), ("mysql", Some("shop-abc123")));
@@ -74,7 +74,7 @@ fn what_would_leave_the_namespace_is_refused(#[case] text: &str, #[case] why: &s
     assert_eq!(manifest, before);
 }
 
-/// A kind is a group and a name: Longhorn's `Node` is namespaced, and none of Kubernetes' nodes.
+/// A kind is a group and a name. Longhorn's `Node` is namespaced, and is not Kubernetes' Node.
 #[rstest]
 #[case("longhorn.io/v1beta2", "Node")]
 #[case("example.test/v1", "StorageClass")]
@@ -101,7 +101,7 @@ fn a_custom_kind_with_the_name_of_a_kind_of_kubernetes_is_only_scoped(
     assert_eq!(renamed, ["storage class fast fast-abc123"]);
 }
 
-/// Of the whole cluster in each served minor version, whatever its group.
+/// Kinds that are cluster-scoped in each served minor version, whatever their group.
 #[rstest]
 #[case("v1", "Node")]
 #[case("networking.k8s.io/v1", "IngressClass")]
@@ -117,7 +117,7 @@ fn a_kind_of_the_whole_cluster_is_refused(#[case] version: &str, #[case] kind: &
     assert!(error.contains(&format!("a {kind} belongs to the whole cluster")), "{error}");
 }
 
-/// Templates leave `namespace: ""`, which means none to kubectl and the API (`omitempty`).
+/// Templates write `namespace: ""`. kubectl and the API read that as no namespace (`omitempty`).
 #[test]
 fn an_empty_namespace_is_none() {
     let (manifest, _) = scoped(&object("v1", "ConfigMap", "metadata: {name: m, namespace: \"\"}"));
@@ -126,8 +126,8 @@ fn an_empty_namespace_is_none() {
     assert_eq!(Manifest::read("f.yaml", &prefix).unwrap().objects()[0].generate_name(), Some("m-"));
 }
 
-/// Else a claim asks for a class that nobody has, and the pod waits for ever: core/v1 `EphemeralVolumeSource`, the older
-/// annotation, the limits of a class.
+/// Without this, a claim asks for a class that nobody has, and its pod waits for ever: core/v1
+/// `EphemeralVolumeSource`, the older annotation, the limits of a class.
 #[test]
 fn everything_that_names_a_class_of_the_manifest_follows_it() {
     let (manifest, _) = scoped(
@@ -160,8 +160,8 @@ fn everything_that_names_a_class_of_the_manifest_follows_it() {
     );
 }
 
-/// A default class is the whole cluster's: claims without a class of every other test would get it (admission plugin
-/// `DefaultStorageClass` takes the newest default). The manifest's own claims mean it.
+/// A default class applies to the whole cluster: claims without a class in every other test would get it (admission
+/// plugin `DefaultStorageClass` takes the newest default). Only the manifest's own claims are meant.
 #[test]
 fn a_storage_class_of_a_test_is_the_default_of_its_own_claims_only() {
     const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";

@@ -1,4 +1,4 @@
-//! Kinds that are not served, or not yet; what the API does not keep.
+//! Kinds that the API does not serve, or not yet, and fields that the API does not keep.
 
 use seatrial::hint::Hint;
 use seatrial::manifest::{self, Manifest, ManifestError};
@@ -33,13 +33,13 @@ async fn other_served_versions_of_a_kind_are_named() {
     );
     assert_eq!(error.hint().unwrap(), "write `apiVersion: batch/v1` in f.yaml:3");
     assert_eq!(server.changes(), [""; 0], "nothing was applied");
-    // It has no such objects, and the others go.
+    // The cluster has no such objects. The others are deleted.
     manifest::delete(&client, &old, within(10)).await.unwrap();
 }
 
-/// All versions of a kind have the same objects: that one of them is not served any more takes none away.
+/// All versions of a kind have the same objects. If one version is not served any more, its objects still exist.
 #[tokio::test]
-async fn what_was_applied_in_a_version_that_is_not_served_any_more_is_deleted() {
+async fn objects_of_a_version_that_is_not_served_any_more_are_deleted() {
     let ships = |version: &str| group("example.test", &[version], &[("Ship", "ships", "Namespaced")]);
     let (server, client) =
         Server { groups: vec![ships("v1alpha1")].into(), ..Server::default() }.start().await;
@@ -54,7 +54,7 @@ async fn what_was_applied_in_a_version_that_is_not_served_any_more_is_deleted() 
     assert_eq!(server.changes()[1..], ["DELETE /apis/example.test/v1/namespaces/shop/ships/s"]);
 }
 
-/// An aggregated API server is unavailable, and its APIService has this message.
+/// An aggregated API server is unavailable, and its APIService says so in this message.
 fn away(message: &str) -> Server {
     let services = vec![json!({"metadata": {"name": "v1beta1.metrics.example.test"},
             "spec": {"group": "metrics.example.test", "version": "v1beta1", "service": {"name": "s", "namespace": "n"},
@@ -65,7 +65,7 @@ fn away(message: &str) -> Server {
 }
 
 #[tokio::test]
-async fn a_group_whose_server_is_away_is_not_absent() {
+async fn a_group_whose_server_is_unavailable_is_not_absent() {
     let (server, client) = away("endpoints for service/s in \"n\" have no addresses").start().await;
     let text =
         "{apiVersion: metrics.example.test/v1beta1, kind: A, metadata: {name: a, namespace: shop}}\n---\n";
@@ -96,7 +96,7 @@ async fn a_definition_comes_before_the_objects_of_its_kind() {
     let kinds: Vec<&str> = applied.iter().map(|a| a.kind.as_str()).collect();
     assert_eq!(kinds, ["CustomResourceDefinition", "Ship", "ConfigMap"]);
     assert_eq!(server.changes()[1], "PATCH /apis/example.test/v1/namespaces/shop/ships/s");
-    // Another kind than the definition's, and one of a wrong scope, change nothing.
+    // Objects of another kind than the definition's, and an object of the wrong scope, change nothing.
     for wrong in [ship.replace("Ship", "Boat"), ship.replace(", namespace: shop", "")] {
         let (server, client) = Server {
             groups: vec![group("apiextensions.k8s.io", &["v1"], &[DEFINITIONS])].into(),
@@ -110,7 +110,7 @@ async fn a_definition_comes_before_the_objects_of_its_kind() {
 }
 
 #[tokio::test]
-async fn fields_that_the_api_does_not_keep_are_told() {
+async fn fields_that_the_api_drops_are_reported() {
     let fields = json!({"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {
         "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}, "f:args": {}, "f:gated": {}, "f:tty": {},
             "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}},
@@ -151,9 +151,9 @@ fn lost(name: &str) -> String {
     )
 }
 
-/// What an APIService says is the text of another server: it is data.
+/// The message of an APIService comes from another server: it is data.
 #[tokio::test]
-async fn why_a_server_is_away_is_said_in_one_harmless_line_of_bounded_length() {
+async fn the_reason_of_an_unavailable_server_is_one_harmless_short_line() {
     for message in ["failing response from https://10.0.0.1:443: \u{1b}[2J\n::error::x", &"x".repeat(1 << 20)]
     {
         let (_, client) = away(message).start().await;
@@ -167,7 +167,7 @@ async fn why_a_server_is_away_is_said_in_one_harmless_line_of_bounded_length() {
 /// Several faults of a file are an input error. If the API server of
 /// several objects is unavailable, the file is valid.
 #[tokio::test]
-async fn two_objects_of_a_server_that_is_away_are_no_faults_of_the_file() {
+async fn two_objects_of_an_unavailable_server_are_no_errors_of_the_file() {
     let (server, client) = away("no endpoints").start().await;
     let both = manifest(&(lost("a") + &lost("b") + &map("m")));
     let error = manifest::apply(&client, &both, within(10)).await.unwrap_err();
@@ -181,10 +181,10 @@ async fn two_objects_of_a_server_that_is_away_are_no_faults_of_the_file() {
     assert_eq!(server.changes()[1..], ["DELETE /api/v1/namespaces/shop/configmaps/m"]);
 }
 
-/// A kind of the same name in another group is another kind: Knative's Service is none of the core's. Kubernetes' own
-/// kinds went from group to group.
+/// A kind of the same name in another group is another kind: Knative's Service is not the core group's. Kubernetes'
+/// own kinds have moved between groups.
 #[tokio::test]
-async fn a_kind_of_another_group_is_no_advice() {
+async fn a_kind_of_another_group_is_not_suggested() {
     let groups = vec![group("apps", &["v1"], &[("Deployment", "deployments", "Namespaced")])];
     let (_, client) = Server { groups: groups.into(), ..Server::default() }.start().await;
     let hint = async |version: &str, kind: &str| {
@@ -201,7 +201,7 @@ async fn a_kind_of_another_group_is_no_advice() {
     assert!(hint("batch/v1", "Boat").await.starts_with("kubectl api-resources | grep -w Boat"));
 }
 
-/// A name of RBAC may have blanks, and is one segment of the path all the same.
+/// An RBAC name may contain blanks, and is still one path segment.
 #[tokio::test]
 async fn a_name_with_a_blank_is_one_segment_of_the_path() {
     let groups = vec![group("rbac.authorization.k8s.io", &["v1"], &[("Role", "roles", "Namespaced")])];
@@ -214,7 +214,7 @@ async fn a_name_with_a_blank_is_one_segment_of_the_path() {
     assert_eq!(server.changes(), [format!("PATCH {path}"), format!("DELETE {path}")]);
 }
 
-/// A definition takes all objects of its kind with it.
+/// Deleting a definition deletes all objects of its kind.
 #[tokio::test]
 async fn a_definition_of_ours_with_somebodys_objects_is_not_deleted() {
     let groups = vec![group("apiextensions.k8s.io", &["v1"], &[DEFINITIONS])];
@@ -239,7 +239,7 @@ async fn a_definition_of_ours_with_somebodys_objects_is_not_deleted() {
          seatrial did not create, so it stays: Ship port/theirs"
     );
     assert!(error.hint().is_some());
-    // A manifest of before: the cluster does not serve its version any more.
+    // A manifest from an earlier time: the cluster does not serve its version any more.
     let text = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: ships.example.test}\n\
          spec: {group: example.test, scope: Namespaced, names: {kind: Ship, plural: ships}, \
          versions: [{name: v1alpha1, served: true, storage: true}]}\n";

@@ -1,4 +1,4 @@
-//! An API server whose kinds change: definitions add some, and another server of its own is away.
+//! An API server whose kinds change: definitions add kinds, and an aggregated API server is unavailable.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 #[derive(Default)]
 pub(super) struct Server {
-    /// Groups of the discovery beside the core one: name, versions, and the kinds of all versions.
+    /// The discovery's groups besides the core group: name, versions, and the kinds of all versions.
     pub(super) groups: Mutex<Vec<Value>>,
     /// APIServices.
     pub(super) services: Vec<Value>,
-    /// The `fieldsV1` of what is applied.
+    /// The `fieldsV1` of applied objects.
     pub(super) fields: Value,
     pub(super) requests: Mutex<Vec<String>>,
-    /// What was applied or created, by its path.
+    /// Applied and created objects, by path.
     pub(super) stored: Mutex<Vec<(String, Value)>>,
 }
 
@@ -89,7 +89,7 @@ async fn answer(State(server): State<Arc<Server>>, method: Method, uri: Uri, bod
             object["metadata"]["uid"] = json!(path);
             object["metadata"]["managedFields"] =
                 json!([{"manager": "seatrial", "operation": "Apply", "fieldsV1": server.fields}]);
-            // As of a feature that is off, and a value that is the same as none.
+            // A field of a disabled feature, and a value that equals none.
             let containers = object.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
             for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
                 container.remove("gated");
@@ -120,7 +120,7 @@ async fn answer(State(server): State<Arc<Server>>, method: Method, uri: Uri, bod
         _ => {
             let found =
                 server.stored.lock().unwrap().iter().find(|(at, _)| *at == path).map(|(_, o)| o.clone());
-            // After group and version: a namespace, the plural, a name.
+            // The path after group and version: a namespace, the plural, a name.
             let skipped = if path.starts_with("/apis/") { 3 } else { 2 };
             let is_one = path.split('/').skip(1 + skipped).count().is_multiple_of(2);
             match found {

@@ -1,4 +1,4 @@
-//! Objects that no server takes, known before they are sent.
+//! Objects that no API server accepts, recognised before they are sent.
 
 use rstest::rstest;
 use seatrial::manifest::Manifest;
@@ -27,7 +27,7 @@ fn the_data_of_a_map_or_a_secret(#[case] kind: &str, #[case] field: &str, #[case
     );
 }
 
-/// What is base64 counts as what it stands for, and a text replaces the data of its key.
+/// base64 counts with its decoded length, and a `stringData` entry replaces the `data` of its key.
 #[test]
 fn the_data_of_a_secret_is_counted_as_the_server_counts_it() {
     let encoded = format!("data: {{a: {}}}", long((1 << 20) / 3 * 4));
@@ -64,13 +64,13 @@ fn what_etcd_and_the_api_server_take() {
             && told.contains("more than the 3145728 that an API server"),
         "{told}"
     );
-    // What only the server writes is not sent.
+    // Fields that only the server writes are not sent.
     let exported = object("example.test/v1", "A", &format!("status: {}", long(2 << 20)));
     assert!(Manifest::read("f.yaml", &exported).is_ok());
 }
 
-/// What `base64` prints has lines of 76 letters; Go's decoder passes over line feeds (`encoding/base64`), and the
-/// server counts what is left.
+/// `base64` prints lines of 76 letters. Go's decoder skips line feeds (`encoding/base64`), and the server counts the
+/// rest.
 #[test]
 fn base64_in_lines_is_counted_without_its_line_feeds() {
     // 1 040 000 bytes, less than the 1 048 576 that a Secret takes.

@@ -1,4 +1,4 @@
-//! Fields that hold texts by key: where the schema has them, and nowhere else.
+//! Fields that hold texts by key: the places that the schema has, and no others.
 
 use rstest::rstest;
 use seatrial::manifest::Manifest;
@@ -78,7 +78,7 @@ fn a_number_is_refused_where_the_schema_has_texts(
     assert!(text.ends_with(&expected), "{text}");
 }
 
-/// The same names where they mean something else.
+/// The same names in places where they mean something else.
 #[rstest]
 #[case::definition(
     "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.example.test}\n\
@@ -152,7 +152,7 @@ fn a_key_that_kubectl_leaves_as_it_is_is_read(#[case] key: &str) {
     assert_eq!(manifest.objects()[0].body["data"][key], "v");
 }
 
-/// As a template engine leaves fields whose values are empty.
+/// Fields with empty values, as a template engine leaves them.
 #[test]
 fn empty_fields_are_read_and_an_empty_label_is_not() {
     let text = include_str!("../fixtures/manifests/nulls.yaml");
@@ -168,7 +168,7 @@ fn empty_fields_are_read_and_an_empty_label_is_not() {
 }
 
 #[test]
-fn no_word_of_a_parser_reaches_the_user() {
+fn no_parsers_own_words_reach_the_user() {
     let broken = [
         "a: [",
         "a: \"x",
@@ -201,8 +201,8 @@ fn no_word_of_a_parser_reaches_the_user() {
     }
 }
 
-/// On the terminal, in the log of a CI job, in the record of the story: nothing of the manifest is known yet, since it
-/// could not be read.
+/// On the terminal, in the log of a CI job, and in the record of the story. The manifest could not be read, so none
+/// of its secrets is known yet.
 #[rstest]
 #[case::string_data("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  pin: 8312094577\n")]
 #[case::data("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  pin: 8312094577\n")]
@@ -219,7 +219,7 @@ fn no_word_of_a_parser_reaches_the_user() {
 )]
 fn a_manifest_that_is_wrong_tells_no_value_of_a_secret(#[case] text: &str) {
     let error = error(text);
-    // As a terminal and a record show it.
+    // As a terminal shows it, and as a record holds it.
     let shown = Secrets::default().hide(&error);
     assert!(!shown.contains("8312094577"), "{shown}");
     assert!(shown.contains("Secret s: ") || shown.contains("DB_PASSWORD"), "{shown}");

@@ -1,4 +1,4 @@
-//! Each condition of a check counts by itself: one is bent, the others hold.
+//! Each condition of a check counts by itself: one is falsified, the others hold.
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Record};
@@ -54,7 +54,7 @@ fn what_is_bent_shows_in_its_line(
     says(&story.judge(id), conclusion, said);
 }
 
-/// Records are told by writer and number: what another process numbered alike is not the fault.
+/// A record is identified by writer and number. A record of another process with the same number is not the fault.
 #[test]
 fn a_watch_that_broke_before_the_fault_opens_nothing() {
     let mut story = sound_story::story();
@@ -67,7 +67,7 @@ fn a_watch_that_broke_before_the_fault_opens_nothing() {
     assert_eq!(finding.conclusion(), Passed, "{:#?}", finding.details());
 }
 
-/// Where no reader was answered nothing is said of what readers saw.
+/// If no reader got an answer, nothing is known about what readers saw.
 #[test]
 fn no_looks_are_no_evidence_of_readers() {
     let lines = sound_story::story().judge("B10").details();
@@ -78,7 +78,7 @@ fn position(story: &Story, is: impl Fn(&Event) -> bool) -> usize {
     story.records.iter().position(|r| is(&r.event)).expect("it is told")
 }
 
-/// Every recorded node, by its name and as it is.
+/// Every recorded node, by its name and its object.
 fn nodes(story: &mut Story, bend: impl Fn(&mut String, &mut Value)) {
     story.each(|e| {
         if let Event::ObjectChanged { kind, name, object, .. } = e
@@ -94,13 +94,13 @@ fn ready(node: &mut Value, status: &str) {
     node["status"]["conditions"][0]["status"] = json!(status);
 }
 
-/// Taints for this cause, where there were some or none.
+/// Taints for this reason, on nodes with and without other taints.
 fn taint(node: &mut Value, why: &str) {
     let taint = |effect: &str| json!({ "key": format!("node.kubernetes.io/{why}"), "effect": effect });
     node["spec"]["taints"] = json!([taint("NoSchedule"), taint("NoExecute")]);
 }
 
-/// The old pod was on its way out before its node went down, and nobody saw it afterwards.
+/// The old pod was already terminating before its node went down, and nobody saw it afterwards.
 fn ending_before(story: &mut Story) {
     let fault = position(story, |e| matches!(e, Event::FaultIntended { .. }));
     let ending = |r: &Record| {
@@ -113,7 +113,7 @@ fn ending_before(story: &mut Story) {
     story.records.insert(fault, record);
 }
 
-/// The old pod's container is not seen to end before the new pod is made.
+/// No record shows that the old pod's container ended before the new pod was created.
 fn ended_afterwards(story: &mut Story) {
     let at = position(story, |e| {
         matches!(e, Event::ObjectChanged { change: Change::Modified, name, object, .. }
@@ -159,7 +159,7 @@ fn scheduling(story: &mut Story, pointer: &str, to: &str) {
     });
 }
 
-/// The table was not there at one reading, and all of it was at a later one.
+/// At one reading the table was missing, and at a later one it was complete.
 fn dropped_and_back(story: &mut Story) {
     story.each(|e| {
         if let Event::RowsRead { reading, exists, rows, .. } = e
@@ -171,7 +171,7 @@ fn dropped_and_back(story: &mut Story) {
     });
 }
 
-/// A row is missing that a later reading has, which another server gave.
+/// A row is missing that a later reading of another server has.
 fn there_on_another(story: &mut Story) {
     story.each(|e| match e {
         Event::RowsRead { reading, rows, .. } if reading == "pinned" => rows.retain(|r| r.number != 3),

@@ -1,4 +1,4 @@
-//! Part B judged from a story: true as it is told, undecided where a part of it is missing.
+//! Part B judged from a made-up story: the true story passes, and without a part of it the claim is inconclusive.
 
 use rstest::rstest;
 use seatrial::event::Event;
@@ -23,9 +23,9 @@ fn the_story_as_it_is_told_proves_every_claim(
     assert!(!finding.evidence().is_empty());
 }
 
-/// Runs on a real cluster (Kubernetes 1.34.4, MySQL 9.7.4, a worker stopped), judged again. What no
-/// judge of part B reads was cut from them, and the nodes have short names. The first was recorded
-/// before there were B11, B12, transactions and readers, and is read as it was.
+/// Runs on a real cluster (Kubernetes 1.34.4, MySQL 9.7.4, a worker stopped), judged again. Records that no judge of
+/// part B reads were removed, and the nodes have short names. The first run is older than B11, B12, transactions and
+/// readers, and is still read.
 #[rstest]
 #[case::until_b10("mysql.jsonl", 10)]
 #[case::until_b12("mysql-volume.jsonl", 12)]
@@ -39,7 +39,8 @@ fn a_real_run_proves_every_claim(#[case] file: &str, #[case] claims: usize) {
     }
 }
 
-/// A pod without a readiness probe is ready when its container runs. The server may still fill its directory.
+/// A pod without a readiness probe is ready when its container runs. The server may still be initialising its
+/// directory.
 #[test]
 fn a_server_that_answers_long_after_its_pod_is_ready_has_a_budget_of_its_own() {
     let mut story = sound_story::story();

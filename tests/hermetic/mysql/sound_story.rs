@@ -1,4 +1,4 @@
-//! The story as it should go, in few words: `w1` holds the files, `w2` takes over, `cp` never does.
+//! The story without an error, in few words: `w1` holds the files, `w2` takes over, `cp` never does.
 
 use seatrial::event::{Change, Event, Outcome, Server};
 use seatrial::judge::mysql::facts;
@@ -113,7 +113,7 @@ fn deployment() -> Value {
 }
 
 impl Story {
-    /// What lies on `w1` and `w2`; the control plane has nothing.
+    /// The files on `w1` and `w2`. The control plane has none.
     fn list(&mut self, listing: &str, power: &str, w1: &[&str], w2: &[&str]) {
         let uuid = |files: &[&str], uuid| (!files.is_empty()).then_some(uuid);
         self.listed(listing, "cp", "running", &[], None);
@@ -263,7 +263,7 @@ fn releasing(s: &mut Story) {
     s.marked("claim-gone");
 }
 
-/// Why the scheduler has no node for pod 7.
+/// Why the scheduler finds no node for pod 7.
 pub const WHY: &str = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, \
      2 node(s) had untolerated taint(s). preemption: 0/3 nodes are available";
 

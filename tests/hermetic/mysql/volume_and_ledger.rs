@@ -1,4 +1,4 @@
-//! B11 and B12, and the ledger's own verdicts, bent in ways that are no single fact.
+//! B11, B12, and the ledger's own verdicts, falsified in more than a single fact.
 
 use seatrial::event::{Change, Event, Outcome, Record, Server};
 use seatrial::judge::Conclusion;
@@ -16,7 +16,7 @@ fn fails(story: &Story, id: &str, said: &str) {
     assert!(finding.evidence().contains(said), "{}", finding.evidence());
 }
 
-/// Puts what `say` says right after the last record that is asked for.
+/// Inserts the records of `say` right after the last matching record.
 fn after(story: &mut Story, is: impl Fn(&Event) -> bool, say: impl FnOnce(&mut Story)) {
     let at = story.records.iter().rposition(|r| is(&r.event)).expect("it is told");
     let rest = story.records.split_off(at + 1);
@@ -67,7 +67,7 @@ fn files_that_went_with_the_claim_break_b11() {
 }
 
 #[test]
-fn a_listing_that_is_not_whole_decides_nothing() {
+fn an_incomplete_listing_decides_nothing() {
     for (id, listing) in [("B3", "before"), ("B9", "before-fault"), ("B12", "pinned-stopped")] {
         let mut story = sound_story::story();
         story.each(|e| {
@@ -128,7 +128,7 @@ fn an_empty_database_elsewhere_breaks_b12() {
 }
 
 #[test]
-fn a_node_that_ran_on_leaves_b12_open_and_no_other_claim() {
+fn a_node_that_kept_running_leaves_only_b12_inconclusive() {
     let mut story = sound_story::story();
     story.each(|e| {
         if let Event::FilesListed { listing, node, power, .. } = e
@@ -145,7 +145,7 @@ fn a_node_that_ran_on_leaves_b12_open_and_no_other_claim() {
 }
 
 #[test]
-fn a_replacement_that_was_pending_for_a_moment_only_does_not_prove_b12() {
+fn a_replacement_that_was_pending_only_briefly_does_not_prove_b12() {
     let mut story = sound_story::story();
     let back = story.records.iter().position(|r| marked("pinned-return")(&r.event)).unwrap();
     let early = story.records[back].mono_us - 7_000_000;
@@ -278,8 +278,8 @@ fn two_servers_at_once_break_b10_and_b12() {
     }
 }
 
-/// The tables of the database are emptied as the Deployment goes: both listings show them so, and nothing says how
-/// large they were while the server ran, though the listing `returned` before does.
+/// The tables of the database are emptied when the Deployment is deleted. Both listings of B11 show them empty. Only
+/// the earlier listing `returned` shows their size while the server ran.
 #[test]
 fn b11_knows_how_large_the_files_were_while_the_server_ran() {
     let mut records = passing_histories::history("B11");
@@ -297,8 +297,8 @@ fn b11_knows_how_large_the_files_were_while_the_server_ran() {
     comes_out(&records, "B11", Conclusion::Failed);
 }
 
-/// A gap in a watch opens the checks that read changes. Facts that were observed, here a volume that is another one
-/// than before, are no changes (`Claim::watches`), and a gap in the watch of Deployments says nothing of them.
+/// A gap in a watch leaves the checks that read changes inconclusive. Observed facts, here a volume that is not the
+/// earlier one, are no changes (`Claim::watches`). A gap in the watch of Deployments says nothing about them.
 #[test]
 fn a_gap_in_a_watch_does_not_open_what_b11_observed() {
     let mut records = passing_histories::history("B11");

@@ -1,5 +1,5 @@
-//! A fake API server that lists pods and forwards to them: behind each pod a server that says the
-//! pod's name and then repeats what it hears.
+//! A fake API server that lists pods and forwards to them. Behind each pod is a server that says the pod's name and
+//! then repeats what it receives.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,13 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-/// What the pods are, and what their ports do.
+/// The pods, and the behaviour of their ports.
 #[derive(Clone)]
 pub(super) struct FakePods {
     pods: Arc<Mutex<Vec<Value>>>,
     /// An error that every forward reports instead of a connection.
     pub(super) refusal: Arc<Mutex<Option<String>>>,
-    /// Whether every forward comes too late: its pod is replaced under its name meanwhile.
+    /// Whether every forward comes too late, because its pod is replaced under the same name meanwhile.
     pub(super) late: Arc<Mutex<bool>>,
     address: std::net::SocketAddr,
 }
@@ -48,7 +48,7 @@ impl FakePods {
         Client::from_kubeconfig(file.path()).await.unwrap()
     }
 
-    /// The pods from now on: name, ready, terminating.
+    /// Sets the pods: name, ready, terminating.
     pub(super) fn set(&self, pods: &[(&str, bool, bool)]) {
         let pod = |(age, (name, ready, terminating)): (usize, &(&str, bool, bool))| {
             let time = format!("2026-01-01T00:00:{age:02}Z");
@@ -89,12 +89,12 @@ impl FakePods {
             body.len()
         );
         let _ = socket.write_all(answer.as_bytes()).await;
-        // What was only peeked at must be read, or closing resets the connection.
+        // Peeked bytes must be read, or closing resets the connection.
         let mut rest = vec![0; n];
         let _ = tokio::io::AsyncReadExt::read_exact(&mut socket, &mut rest).await;
     }
 
-    /// Speaks v4.channel.k8s.io: a channel byte before each message, data on 0, errors on 1, each
+    /// Speaks v4.channel.k8s.io: a channel byte before each message, data on channel 0, errors on channel 1, each
     /// opened by the port's number.
     async fn forward(self, socket: TcpStream, pod: &str) {
         #[expect(clippy::result_large_err, reason = "tungstenite's own type")]

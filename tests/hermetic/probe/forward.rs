@@ -17,7 +17,7 @@ async fn dial(forward: &Forward) -> TcpStream {
     TcpStream::connect(forward.route().address()).await.unwrap()
 }
 
-/// What the far end says first; empty where the connection ends.
+/// The first line of the far end; empty if the connection ends.
 async fn greeting(near: &mut TcpStream) -> String {
     let mut bytes = [0; 64];
     let read = Deadline::after(Duration::from_secs(20)).bound(near.read(&mut bytes)).await;
@@ -30,7 +30,7 @@ fn by_label() -> Target {
 }
 
 #[tokio::test]
-async fn each_connection_leads_to_the_pod_that_is_ready_then() {
+async fn each_connection_leads_to_the_pod_that_is_ready_at_that_time() {
     let fake = FakePods::start().await;
     fake.set(&[("a", true, false)]);
     let forward = open(&fake, by_label()).await;
@@ -43,13 +43,13 @@ async fn each_connection_leads_to_the_pod_that_is_ready_then() {
     assert_eq!(greeting(&mut dial(&forward).await).await, "b");
     assert_eq!(forward.route().pod("a"), Some(("uid-a".into(), "node-of-a".into())));
     assert_eq!(forward.route().pod("b"), Some(("uid-b".into(), "node-of-b".into())));
-    // The first one goes on until its own pod ends.
+    // The first connection continues until its own pod ends.
     first.write_all(b"still").await.unwrap();
     assert_eq!(greeting(&mut first).await, "still");
 }
 
 #[tokio::test]
-async fn one_pod_by_uid_is_reached_whatever_others_there_are() {
+async fn a_pod_is_reached_by_its_uid_among_others() {
     let began = Instant::now();
     let fake = FakePods::start().await;
     fake.set(&[("a", false, true), ("b", true, false)]);
@@ -61,7 +61,7 @@ async fn one_pod_by_uid_is_reached_whatever_others_there_are() {
     assert_eq!(why, "no pod to forward to in namespace ns: b is ready");
 }
 
-/// As a pod of a StatefulSet, which comes again under its name.
+/// Like a pod of a StatefulSet, which comes back under its name.
 #[tokio::test]
 async fn a_pod_that_was_replaced_under_its_name_is_not_taken_for_the_old_one() {
     let began = Instant::now();
@@ -87,12 +87,12 @@ async fn the_far_ends_error_is_kept() {
     assert_eq!(greeting(&mut dial(&forward).await).await, "");
     let why = forward.route().error_since(began).unwrap();
     assert!(why.contains("connection to pod a broke") && why.contains("connection refused"), "{why}");
-    // It says nothing of what begins after it.
+    // The error says nothing about connections that begin after it.
     assert_eq!(forward.route().error_since(Instant::now()), None);
 }
 
 #[tokio::test]
-async fn nobody_listens_and_no_connection_stays_once_it_is_dropped() {
+async fn a_dropped_forward_leaves_no_listener_and_no_connection() {
     let fake = FakePods::start().await;
     fake.set(&[("a", true, false)]);
     let forward = open(&fake, by_label()).await;

@@ -37,7 +37,7 @@ impl Recorded {
         self.recorder.settle(Deadline::after(Duration::from_secs(20))).await;
     }
 
-    /// Every change of a pod, in order: how, name, phase.
+    /// Every change of a pod, in order: kind of change, name, phase.
     fn pods(&self) -> Vec<(Change, String, String)> {
         let change = |event: Event| match event {
             Event::ObjectChanged { change, kind, name, object, .. } if kind == "Pod" => {
@@ -49,7 +49,7 @@ impl Recorded {
         self.log.records().into_iter().filter_map(|r| change(r.event)).collect()
     }
 
-    /// How many watches, or lists, of the pods were asked for.
+    /// How often the pods were watched, or listed.
     fn asked(&self, watch: bool) -> usize {
         let of_pods = |r: &&String| r.contains("/namespaces/ns/pods") && r.contains("watch=true") == watch;
         self.fake.requests().iter().filter(of_pods).count()
@@ -63,7 +63,7 @@ impl Recorded {
         }
     }
 
-    /// Every new beginning of the pods' watch: since when it was broken off, and when it began.
+    /// Every restart of the pods' watch: when it was interrupted, and when it began again.
     fn restarts(&self) -> Vec<(Option<u64>, u64)> {
         let of_pods = |record: &Record| match &record.event {
             Event::WatchRestarted { kind, since_us, .. } if kind == "Pod" => {
@@ -80,7 +80,7 @@ fn seen(change: Change, name: &str, phase: &str) -> (Change, String, String) {
 }
 
 #[tokio::test]
-async fn what_exists_changes_and_goes_is_recorded_once_each() {
+async fn existing_changed_and_deleted_objects_are_recorded_once_each() {
     let r = Recorded::start(&[pod("a", "Pending")]).await;
     let mut foreign = pod("foreign", "Running");
     foreign["metadata"]["namespace"] = json!("elsewhere");
@@ -114,7 +114,7 @@ async fn a_broken_connection_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_watch_that_begins_anew_says_so_and_finds_what_went_meanwhile() {
+async fn a_restarted_watch_says_so_and_finds_deleted_objects() {
     let r = Recorded::start(&[pod("a", "Pending"), pod("b", "Running")]).await;
     r.settle().await;
     r.fake.expire();
@@ -129,10 +129,10 @@ async fn a_watch_that_begins_anew_says_so_and_finds_what_went_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_watch_that_begins_anew_says_since_when_it_was_broken_off() {
+async fn a_restarted_watch_says_since_when_it_was_interrupted() {
     let r = Recorded::start(&[pod("a", "Pending")]).await;
     r.settle().await;
-    // The list that is to mend it fails twice.
+    // The list that ends the gap fails twice.
     r.fake.trouble("GET", "/namespaces/ns/pods", false, 2, Trouble::Code(503));
     let begun = r.log.now_us();
     r.fake.expire();
@@ -142,7 +142,7 @@ async fn a_watch_that_begins_anew_says_since_when_it_was_broken_off() {
     let since = first[0].0.expect("an error ended the watch");
     assert!(first.len() == 3 && (begun..=first[0].1).contains(&since), "{begun}: {first:?}");
     assert!(first.iter().all(|restart| restart.0 == Some(since)), "one gap: {first:?}");
-    // It was whole in between.
+    // In between the watch was complete.
     let whole = r.log.now_us();
     r.fake.expire();
     r.fake.change("Pod", "ns", "a", |p| p["status"]["phase"] = json!("Running"));
@@ -153,7 +153,7 @@ async fn a_watch_that_begins_anew_says_since_when_it_was_broken_off() {
 }
 
 #[tokio::test]
-async fn a_watch_that_went_on_was_whole_even_where_nothing_changed() {
+async fn an_uninterrupted_watch_is_complete_even_without_changes() {
     let r = Recorded::start(&[pod("a", "Pending")]).await;
     r.settle().await;
     r.fake.trouble("GET", "/namespaces/ns/pods", true, 2, Trouble::Code(503));
@@ -172,10 +172,10 @@ async fn a_watch_that_went_on_was_whole_even_where_nothing_changed() {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_accepted_is_not_whole_before_what_was_missed_has_come() {
+async fn an_accepted_watch_is_complete_only_after_the_missed_changes_came() {
     let r = Recorded::start(&[pod("a", "Pending")]).await;
     r.settle().await;
-    // Accepted, but dead.
+    // The server accepts the watch and sends nothing.
     r.fake.trouble("GET", "/namespaces/ns/pods", true, 1, Trouble::Silent);
     let lists = r.asked(false);
     r.fake.cut();
@@ -191,11 +191,11 @@ async fn a_watch_that_is_accepted_is_not_whole_before_what_was_missed_has_come()
 }
 
 #[tokio::test]
-async fn records_that_stay_behind_are_a_gap_of_their_kind_alone() {
+async fn records_that_fall_behind_are_a_gap_of_their_kind_only() {
     let r = Recorded::start(&[pod("a", "Pending")]).await;
     r.settle().await;
     let whole = r.log.now_us();
-    // Taken up, and silent from then on.
+    // The watch is accepted, and silent from then on.
     r.fake.trouble("GET", "/namespaces/ns/pods", true, 1, Trouble::Silent);
     r.fake.cut();
     r.fake.put(pod("b", "Running"));

@@ -1,4 +1,4 @@
-//! A claim with its history, to be judged again and again.
+//! A claim with its history, to be judged many times.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,18 +10,18 @@ use serde_json::Value;
 use super::bend;
 use super::groups::{Group, Leaf};
 
-/// Values of a group that are bent one by one.
+/// Values of a group that are changed one by one.
 const MEMBERS: usize = 3;
-/// Most other values that are tried for one.
+/// How many other values are tried for a value at most.
 const OTHERS: usize = 4;
-/// The same, where a value is hardly read.
+/// The same for a value that is hardly read.
 const FEW: usize = 1;
 
-/// What stands for all records of a kind.
+/// The entry for all records of a kind.
 pub const ALL: &str = "*";
-/// What stands for any single record of a kind, where all of them together are needed.
+/// The entry for any single record of a kind, if the claim needs only all of them together.
 pub const ONE: &str = "(one)";
-/// What stands for the records of a kind, which can all be missing, while a bent one turns the verdict.
+/// The entry for the records of a kind whose absence does not matter, although a changed record turns the verdict.
 pub const ABSENT: &str = "(absent)";
 
 /// A claim with its history.
@@ -39,7 +39,7 @@ impl Bench {
         bench
     }
 
-    /// Whether the verdict is another one than passed. A value that no writer could have written decides nothing.
+    /// Whether the verdict is not "passed". A value that no writer could have written decides nothing.
     fn turned(&self) -> bool {
         let judge = || self.claim.judge(&Evidence::new(&self.records, self.claim.id));
         let judged = catch_unwind(AssertUnwindSafe(judge));
@@ -48,7 +48,7 @@ impl Bench {
             && !finding.details().iter().any(|line| line.contains("cannot be read: "))
     }
 
-    /// Whether another value in place of these turns the verdict. `nth` is the number of the other value.
+    /// Whether another value in place of these turns the verdict. `nth` is the number of that other value.
     fn turns(&mut self, leaves: &[Leaf], nth: usize) -> bool {
         let bent: Vec<(usize, Before)> = leaves.iter().filter_map(|leaf| self.bend(leaf, nth)).collect();
         let turned = !bent.is_empty() && self.turned();
@@ -62,7 +62,7 @@ impl Bench {
         turned
     }
 
-    /// Bends one value, and gives what was there.
+    /// Changes one value, and returns the original.
     fn bend(&mut self, leaf: &Leaf, nth: usize) -> Option<(usize, Before)> {
         let event = &mut self.records[leaf.record].event;
         let other = bend::others(&leaf.value).into_iter().nth(nth).filter(|other| *other != leaf.value)?;
@@ -82,7 +82,7 @@ impl Bench {
         representatives(leaves).iter().any(&mut turns)
     }
 
-    /// Whether the verdict depends on one of these records being there.
+    /// Whether the verdict depends on the presence of one of these records.
     fn needs_one(&mut self, records: &[usize]) -> bool {
         spread(records).into_iter().any(|at| {
             let record = self.records.remove(at);
@@ -92,7 +92,7 @@ impl Bench {
         })
     }
 
-    /// Whether the verdict depends on any of these records being there.
+    /// Whether the verdict depends on the presence of any of these records.
     fn needs_any(&mut self, records: &[usize]) -> bool {
         let without: Vec<Record> = self
             .records
@@ -107,11 +107,11 @@ impl Bench {
         turned
     }
 
-    /// What the verdict does not depend on, of the records of a kind. Where it depends on nothing of them, that is
-    /// one entry. Values are bent one by one where `alone` says so of their path, and else all at once only.
+    /// Returns what the verdict does not depend on among the records of a kind: one entry if it depends on none of
+    /// them. Values are changed one by one if `alone` accepts their path, and otherwise only all at once.
     pub fn unread(&mut self, group: &Group, alone: impl Fn(&str) -> bool) -> Vec<String> {
         let (any, one) = (self.needs_any(&group.records), self.needs_one(&group.records));
-        // What can be missing altogether is hardly read: two other values of each are enough to tell.
+        // Records that can all be missing are hardly read: two other values for each are enough.
         let alone: BTreeMap<&str, bool> =
             group.leaves.keys().map(|path| (path.as_str(), alone(path))).collect();
         let others = |path: &str| if (any || one) && alone[path] { OTHERS } else { FEW };
@@ -135,14 +135,14 @@ impl Bench {
     }
 }
 
-/// What was there before something was bent.
+/// The original of a changed value.
 enum Before {
     Event(Box<Event>),
-    /// With the pointer into the event.
+    /// A value, with its pointer into the event.
     Value(String, Value),
 }
 
-/// The value in an object or a fact that a pointer into its event leads to.
+/// The value in an object or a fact at this pointer into its event.
 fn inside<'e>(event: &'e mut Event, pointer: &str) -> Option<&'e mut Value> {
     match event {
         Event::Observed { value, .. } => value.pointer_mut(pointer.strip_prefix("/value")?),
@@ -151,7 +151,7 @@ fn inside<'e>(event: &'e mut Event, pointer: &str) -> Option<&'e mut Value> {
     }
 }
 
-/// Some of these: of different values, if there are enough.
+/// A selection of these, with different values if there are enough.
 fn representatives(leaves: &[Leaf]) -> Vec<Leaf> {
     let mut values: Vec<&Value> = Vec::new();
     let mut different = Vec::new();
@@ -164,7 +164,7 @@ fn representatives(leaves: &[Leaf]) -> Vec<Leaf> {
     spread(if different.len() < MEMBERS { leaves } else { &different })
 }
 
-/// The first, the last, and some between them.
+/// The first, the last, and some in between.
 fn spread<T: Clone>(all: &[T]) -> Vec<T> {
     if all.len() <= MEMBERS {
         return all.to_vec();

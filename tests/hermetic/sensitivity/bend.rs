@@ -1,9 +1,9 @@
-//! Other values for a value: of its type, and such as a writer could have written.
+//! Other values for a value: of the same type, and possible in a real record.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-/// Words of which each has only these others in its place.
+/// Words with a fixed set of alternatives.
 const WORDS: &[&[&str]] = &[
     &["acknowledged", "refused", "indeterminate"],
     &["added", "modified", "deleted"],
@@ -19,7 +19,7 @@ const WORDS: &[&[&str]] = &[
     &["met", "never", "timeout"],
 ];
 
-/// The other values to try in place of one.
+/// The other values to try for a value.
 pub fn others(value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(b) => vec![json!(!b)],
@@ -56,7 +56,7 @@ fn texts(text: &str) -> Vec<String> {
         return [1, -1].map(|sign| (time + SignedDuration::from_hours(sign)).to_string()).into();
     }
     let bumped = bumped(text);
-    // A version stays one.
+    // Another version for a version.
     let digits = text.trim_start_matches('v');
     if !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return bumped;
@@ -65,7 +65,7 @@ fn texts(text: &str) -> Vec<String> {
     another.into_iter().chain([String::new()]).collect()
 }
 
-/// The text with its first number, and its last, one higher.
+/// The text with its first number increased by one, and with its last.
 fn bumped(text: &str) -> Vec<String> {
     let digit = |c: char| c.is_ascii_digit();
     let Some(from) = text.find(digit) else { return Vec::new() };

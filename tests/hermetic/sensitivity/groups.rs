@@ -1,4 +1,4 @@
-//! What there is to bend in a history, by kind of record and path.
+//! The values of a history that can be changed, by kind of record and path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub struct Group {
     pub leaves: BTreeMap<String, Vec<Leaf>>,
 }
 
-/// Those of a history by kind, without the facts that the claim does not read.
+/// The groups of a history by kind, without facts that the claim does not read.
 pub fn of(claim: &Claim, records: &[Record]) -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::<String, Group>::new();
     let read = passing_histories::reads(claim, records);
@@ -45,10 +45,10 @@ pub fn of(claim: &Claim, records: &[Record]) -> BTreeMap<String, Group> {
     groups
 }
 
-/// What makes up the kind of a record: bent, it is another kind, as if it was dropped.
+/// Fields that define the kind of a record. A change there equals dropping the record.
 const GIVEN: [&str; 6] = ["/event", "/claim", "/what", "/kind", "/probe", "/mark"];
 
-/// What a record is; none for a fact that the claim does not read.
+/// The kind of a record; none for a fact that the claim does not read.
 fn kind(read: &BTreeSet<String>, event: &Event) -> Option<String> {
     Some(match event {
         Event::Observed { what, .. } if read.contains(what) => format!("Observed {what}"),
@@ -84,7 +84,7 @@ fn walk(value: &Value, pointer: &mut String, group: &mut String, found: &mut dyn
         }
         Value::Array(items) if !items.is_empty() => {
             for (index, value) in items.iter().enumerate() {
-                // Conditions are known by their type.
+                // Conditions are identified by their type.
                 let kind =
                     value.get("type").and_then(Value::as_str).filter(|_| value.get("status").is_some());
                 into(&index.to_string(), kind.unwrap_or("[]"), value);

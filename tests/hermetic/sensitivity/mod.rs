@@ -1,5 +1,5 @@
-//! Sensitivity: every value of a history that passes a claim is bent, every record is dropped, and the claim is
-//! judged again. What no verdict depends on has a reason in [`reasons`]; docs/sensitivity.md is the list.
+//! Sensitivity: every value of a passing history is changed, every record is dropped, and the claim is judged again.
+//! Whatever no verdict depends on has a reason in [`reasons`]; docs/sensitivity.md is the list.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,21 +17,21 @@ mod page;
 mod reasons;
 mod table;
 
-/// What no verdict of a claim depends on.
+/// The values and records on which no verdict of a claim depends.
 struct Unread {
     claim: &'static Claim,
-    /// Groups of values, and kinds of records, that were tried.
+    /// Number of groups of values and kinds of records that were tried.
     tried: usize,
-    /// How many of them the verdict depends on.
+    /// Number of those on which the verdict depends.
     turned: usize,
-    /// Those that no verdict depends on: the kind of record and what of it.
+    /// Those on which no verdict depends: the kind of record, and the value.
     entries: Vec<(String, String)>,
-    /// The kinds of records of which the verdict depends on something.
+    /// The kinds of records on which the verdict depends.
     read: Vec<String>,
 }
 
-/// The claims that are judged from the history of one scenario. Those of a trial and of a watch are left out: most values of
-/// their told histories are about several workloads of one kind, and no reasons are written for them yet.
+/// The claims that are judged from the history of one scenario. Claims of trials and watches are left out: most
+/// values of their made-up histories are about several workloads of one kind, and their reasons are not written yet.
 fn claims() -> Vec<&'static Claim> {
     let told = || trial::CLAIMS.iter().chain(&watch::CLAIMS);
     let is_told = |claim: &Claim| told().any(|other| other.id == claim.id);
@@ -39,7 +39,7 @@ fn claims() -> Vec<&'static Claim> {
     all.filter(|claim| !claim.sees_run && !is_told(claim)).collect()
 }
 
-/// What no verdict depends on, of each claim in the order of the catalogue. Found once for all tests.
+/// The insensitive values of each claim, in the order of the catalogue. Computed once for all tests.
 fn found() -> &'static [Unread] {
     static FOUND: LazyLock<Vec<Unread>> = LazyLock::new(|| {
         let (claims, next, found) = (claims(), AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
@@ -78,8 +78,7 @@ fn unread(claim: &'static Claim) -> Unread {
     Unread { claim, tried, turned, entries, read }
 }
 
-/// The claims of the same part that read records of a kind, where this one reads nothing of them though it does not
-/// declare that it does.
+/// The claims of the same part that read records of a kind which this claim neither reads nor declares.
 fn read_by_others(unread: &Unread, kind: &str, what: &str) -> Vec<&'static str> {
     let watched =
         kind.strip_prefix("ObjectChanged ").is_some_and(|kind| unread.claim.watches.contains(&kind));
@@ -92,7 +91,7 @@ fn read_by_others(unread: &Unread, kind: &str, what: &str) -> Vec<&'static str> 
 }
 
 #[test]
-fn what_no_verdict_depends_on_has_a_reason() {
+fn every_value_that_no_verdict_depends_on_has_a_reason() {
     let mut unexplained = Vec::new();
     for unread in found() {
         let without = |(kind, what): &&(String, String)| {

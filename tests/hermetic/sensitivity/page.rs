@@ -1,4 +1,4 @@
-//! docs/sensitivity.md, made from what was found.
+//! docs/sensitivity.md, generated from the results.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -81,7 +81,7 @@ fn claim(text: &mut String, unread: &Unread) {
 }
 
 #[test]
-fn the_page_of_what_no_verdict_depends_on_is_that_of_the_judges() {
+fn the_page_of_insensitive_values_matches_the_judges() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sensitivity.md");
     let (stands, made) = (std::fs::read_to_string(&file).unwrap_or_default(), page());
     if stands != made {

@@ -1,12 +1,12 @@
-//! Why no verdict depends on a value: rules, of which the first that fits counts.
+//! Why no verdict depends on a value: rules, of which the first match counts.
 
 use seatrial::judge::Claim;
 
-/// Why no verdict depends on some values.
+/// One rule: the reason why no verdict depends on some values.
 pub struct Reason {
     /// The claims, by id or by part, such as `A7 B`; empty for all.
     pub claims: &'static str,
-    /// What it is about: kind of record and path, where `*` stands for any text.
+    /// The records and values: kind of record and path, with `*` for any text.
     pub what: &'static [&'static str],
     /// The reason.
     pub why: &'static str,

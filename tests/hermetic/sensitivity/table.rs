@@ -1,4 +1,4 @@
-//! The reasons: one a kind of value.
+//! The reasons: one for each kind of value.
 
 use super::reasons::Reason;
 

@@ -1,4 +1,4 @@
-//! Answers: what a server says is its own, whatever the machine does; what nobody answered is not.
+//! Answers of a server count whatever the machine does. Requests without an answer may be the machine's fault.
 
 use rstest::rstest;
 use seatrial::event::{Event, Outcome};
@@ -9,8 +9,8 @@ use crate::ha;
 use crate::story::recorded;
 use crate::upgrade::{self, began, comes_out, put, second};
 
-/// A row that got no answer while the machine starved counts for D2's share of failed requests: its record has no
-/// beginning, so that no time of the machine falls into it.
+/// Requests of the ledger without an answer count in D2's share of failed requests, also while the machine starved:
+/// their records have no beginning, so they fall into no starved time.
 #[test]
 fn rows_without_an_answer_on_a_starved_machine_leave_d2_open() {
     let mut records = upgrade::told();
@@ -30,8 +30,8 @@ fn rows_without_an_answer_on_a_starved_machine_leave_d2_open() {
     comes_out(&records, "D2", Inconclusive);
 }
 
-/// "What a server itself answered" is its own (ADR 29). Only details that begin with a digit, HTTP's, are taken for
-/// answers: what the cluster's DNS and its API say is excused.
+/// "What a server itself answered" is its own (ADR 29). Only details that begin with a digit, as HTTP's do, are
+/// recognised as answers. Answers of the cluster's DNS and API server were excused.
 #[rstest]
 #[case::dns("dns", "kubernetes.default.svc.cluster.local does not exist")]
 #[case::api("api", "namespaces \"default\" is forbidden: User \"x\" cannot get resource")]
@@ -52,8 +52,8 @@ fn what_dns_and_the_api_answered_is_their_own(#[case] probe: &str, #[case] said:
     comes_out(&records, "D2", Failed);
 }
 
-/// An API server that has just started serves before it knows its own rules: its one 403 at the end of an outage does
-/// not make the time the server's in which the machine starved.
+/// An API server that has just started serves before it has loaded its authorization rules. One such 403 at the end
+/// of an outage must not turn the starved time before it into the server's outage.
 #[test]
 fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
     let mut records = upgrade::told();
@@ -67,7 +67,7 @@ fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
         put(&mut records, at + 0.1 + 0.5 * f64::from(n), sampled("api", outcome, 1.0, detail));
     }
     comes_out(&records, "D2", Failed);
-    // Also without a pause, beyond the refusal.
+    // Also without a pause after the refusal.
     for until in [7.0, 9.0] {
         let mut records = records.clone();
         starves(&mut records, at + 0.2, at + until);
@@ -75,7 +75,7 @@ fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
     }
 }
 
-/// A refusal that took its time is an answer all the same.
+/// A slow refusal is an answer, too.
 #[test]
 fn slow_refusals_are_the_servers_own_also_while_the_machine_starves() {
     let mut records = upgrade::told();
@@ -90,7 +90,7 @@ fn slow_refusals_are_the_servers_own_also_while_the_machine_starves() {
     comes_out(&records, "D2", Failed);
 }
 
-/// A machine that slept: the probe's clock went on, that of the records did not.
+/// A machine that slept: the probe's clock advanced, and the records' clock did not.
 #[test]
 fn a_machine_that_slept_later_excuses_nothing_that_failed_before() {
     let mut records = upgrade::told();
@@ -109,8 +109,7 @@ fn a_machine_that_slept_later_excuses_nothing_that_failed_before() {
     comes_out(&records, "D2", Failed);
 }
 
-/// D2, E1 and A11 excuse a server's own refusal while the machine starved; A7 says rightly that it refuses
-/// whatever the machine does.
+/// D2, E1 and A11 once excused a server's own refusal while the machine starved. A7 correctly counted it.
 #[test]
 fn a_servers_answer_is_its_own_also_while_the_machine_starves() {
     let mut records = upgrade::told();
@@ -134,7 +133,7 @@ fn a_servers_answer_is_its_own_in_a11() {
     comes_out(&story.records, "A11", Failed);
 }
 
-/// The API server answers 403 for longer than E1's budget, and the machine starves for two seconds of it.
+/// The API server answers 403 for longer than E1's budget, and the machine starves for two of these seconds.
 #[test]
 fn what_the_api_answered_is_its_own_in_e1() {
     let mut story = ha::told();
@@ -152,9 +151,9 @@ fn what_the_api_answered_is_its_own_in_e1() {
     comes_out(&story.records, "E1", Failed);
 }
 
-/// Where nobody answered, the same leaves it open.
+/// If nobody answered in that time, E1 is inconclusive.
 #[test]
-fn an_api_that_nobody_heard_while_the_machine_starved_leaves_e1_open() {
+fn an_api_without_answers_while_the_machine_starved_leaves_e1_inconclusive() {
     let mut story = ha::told();
     for record in &mut story.records {
         let at = second(record);

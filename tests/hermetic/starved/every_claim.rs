@@ -1,5 +1,5 @@
-//! Every claim: a pod that is not ready, or that is not where it was, is the machine's fault where its node was lost
-//! just then, and the cluster's where it was not.
+//! Every claim: a pod that is not ready, or that has moved, is the machine's fault if its node was lost at that time,
+//! and the cluster's fault otherwise.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ fn pods(value: &Value, pointer: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What a record shows of pods, by the facts that are read.
+/// What a record shows of pods, as JSON pointers for the facts that the claim reads.
 fn shown<'r>(read: &BTreeSet<String>, record: &'r mut Record) -> Option<&'r mut Value> {
     match &mut record.event {
         Event::Observed { what, value, .. } if read.contains(what) => Some(value),
@@ -68,7 +68,7 @@ fn a_pod_that_is_not_ready_on_a_lost_node_fails_no_claim(
             if before != Conclusion::Failed {
                 continue;
             }
-            // A node on which a fault of ours is was not lost by the machine.
+            // A node with a fault of ours was not lost because of the machine.
             let faulty = bent[..at]
                 .iter()
                 .any(|r| matches!(&r.event, Event::FaultIntended { node: of, .. } if *of == node));

@@ -1,4 +1,4 @@
-//! Nodes that were lost: what that explains, and what it does not.
+//! Lost nodes: what they explain, and what they do not.
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome, Record};
@@ -14,7 +14,7 @@ use crate::story::{changed, recorded};
 use crate::upgrade::{self, began, comes_out, drain_of_w2, pod_at, put, second, v, versions};
 use crate::{ha, passing_histories};
 
-/// The node controller sets the pods of a node that is Unknown to not ready. A1 knows that, A3 and A5 do not.
+/// The node controller sets the pods of an Unknown node to not ready. A1 took that into account; A3 and A5 did not.
 #[rstest]
 #[case::a3("A3", stateless::facts::REPLICA_SETS.name(), |sets: &mut Value| sets[0]["status"]["readyReplicas"] = json!(1))]
 #[case::a5("A5", stateless::facts::PODS.name(), |pods: &mut Value| unready(&mut pods[0]))]
@@ -32,7 +32,7 @@ fn a_node_lost_on_a_starved_machine_leaves_part_a_open(
     comes_out(&records, id, Inconclusive);
 }
 
-/// The same in the histories of A7 and A11: a pod that is not ready for a moment, with its node.
+/// The same in the histories of A7 and A11: a pod and its node are not ready for a moment.
 #[rstest]
 #[case::a7("A7", "image-change", stateless::facts::PODS_BEFORE_CHANGE)]
 #[case::a11("A11", "bad-image", stateless::facts::PODS_BEFORE_BAD_IMAGE)]
@@ -56,7 +56,7 @@ fn a_node_lost_on_a_starved_machine_leaves_a_history_open(
     comes_out(&records, id, Inconclusive);
 }
 
-/// And in part B: the pod of MySQL is not ready while its node is Unknown.
+/// The same in part B: MySQL's pod is not ready while its node is Unknown.
 #[test]
 fn a_node_lost_on_a_starved_machine_leaves_part_b_open() {
     let mut records = passing_histories::history("B2");
@@ -68,7 +68,7 @@ fn a_node_lost_on_a_starved_machine_leaves_part_b_open() {
     comes_out(&records, "B2", Inconclusive);
 }
 
-/// The same in part C, of which no check asks for lost nodes.
+/// The same in part C, where no check once asked for lost nodes.
 #[rstest]
 #[case::c1("C1", stateful_set::facts::PODS.name())]
 #[case::c3("C3", stateful_set::facts::PODS.name())]
@@ -89,7 +89,7 @@ fn a_node_lost_on_a_starved_machine_leaves_part_c_open(#[case] id: &str, #[case]
     comes_out(&records, id, Inconclusive);
 }
 
-/// D3's budget: the one ready pod is not ready while its node is Unknown.
+/// D3's budget: the only ready pod is not ready while its node is Unknown.
 #[test]
 fn a_node_lost_on_a_starved_machine_leaves_d3_open() {
     let mut records = upgrade::told();
@@ -106,7 +106,7 @@ fn a_node_lost_on_a_starved_machine_leaves_d3_open() {
     comes_out(&records, "D3", Inconclusive);
 }
 
-/// D4: CoreDNS is evicted from a node that was given up.
+/// D4: CoreDNS is evicted from a node that the control plane gave up.
 #[test]
 fn a_node_lost_on_a_starved_machine_leaves_d4_open() {
     let mut records = upgrade::told();
@@ -120,8 +120,8 @@ fn a_node_lost_on_a_starved_machine_leaves_d4_open() {
     comes_out(&records, "D4", Inconclusive);
 }
 
-/// ADR 29: "Everything else is judged as it is: versions, images". A node that was lost changes no image of a pod
-/// that stayed.
+/// ADR 29: "Everything else is judged as it is: versions, images". The loss of a node changes no image of a pod that
+/// stayed.
 #[test]
 fn a_lost_node_does_not_excuse_a_kept_pod_that_runs_another_image() {
     let mut records = passing_histories::history("A8");
@@ -136,7 +136,7 @@ fn a_lost_node_does_not_excuse_a_kept_pod_that_runs_another_image() {
     comes_out(&records, "A8", Failed);
 }
 
-/// A container that crashes over and over is not the work of a node that was not heard of: its pod stays.
+/// A container that crashes again and again is not explained by a silent node: its pod stays.
 #[test]
 fn a_lost_node_does_not_excuse_a_container_that_crashes() {
     let mut records = passing_histories::history("A1");
@@ -148,12 +148,12 @@ fn a_lost_node_does_not_excuse_a_container_that_crashes() {
     comes_out(&records, "A1", Failed);
 }
 
-/// The last pod of A8 is gone; gives the second of the fact, and the node on which it was.
+/// Removes the last pod of A8. Returns the second of the fact, and the pod's node.
 fn without_its_last_pod(records: &mut [Record]) -> (f64, String) {
     let (at, pods) = fact(records, &stateless::facts::UP.pods);
     let gone = fact_uid(pods.as_array_mut().unwrap().pop().unwrap());
     let (_, pods) = fact(records, &stateless::facts::UP.pods_before);
-    // Of the old pods, since these are to stay.
+    // The pod is one of the old pods, which must stay.
     let old = pods.as_array().unwrap().iter().find(|pod| fact_uid((*pod).clone()).0 == gone.0);
     let node = old.map_or(gone.1, |pod| fact_uid(pod.clone()).1);
     (at, node)
@@ -164,15 +164,15 @@ fn fact_uid(pod: Value) -> (String, String) {
     (text(&pod["metadata"]["uid"]), text(&pod["spec"]["nodeName"]))
 }
 
-/// A node that was lost for a moment and came back, with the machine healthy ever since, excuses what goes wrong
-/// long after: nothing ties the loss to the time of the check.
+/// A node was lost for a moment and came back, and the machine has been healthy since. Such a loss does not excuse
+/// failures long after it: nothing ties it to the time of the check.
 #[test]
 fn a_node_that_came_back_long_ago_is_no_excuse() {
     let mut records = passing_histories::history("A8");
     let (at, node) = without_its_last_pod(&mut records);
     comes_out(&records, "A8", Failed);
     let first = second(&records[0]);
-    // The pods of this story are of 2 s and later.
+    // The pods of this story exist from 2 s on.
     starves(&mut records, first, first + 0.4);
     put(&mut records, first + 0.41, node_is(&node, "Unknown"));
     put(&mut records, first + 0.6, node_is(&node, "True"));
@@ -180,7 +180,7 @@ fn a_node_that_came_back_long_ago_is_no_excuse() {
     comes_out(&records, "A8", Failed);
 }
 
-/// Nor does a node on which none of the pods was.
+/// The same for a node that had none of the pods.
 #[test]
 fn a_lost_node_that_had_none_of_the_pods_is_no_excuse() {
     let mut records = passing_histories::history("A8");
@@ -190,8 +190,8 @@ fn a_lost_node_that_had_none_of_the_pods_is_no_excuse() {
     comes_out(&records, "A8", Failed);
 }
 
-/// A fault that did not touch the node's readiness (a container that was killed) and was healed keeps the node out of
-/// the excuse for ever: it was never seen to be ready "again".
+/// A fault that did not affect the node's readiness (a killed container) was healed. It must not exclude the node
+/// from the excuse for ever, although no record shows the node ready "again".
 #[test]
 fn a_healed_fault_that_never_took_its_node_down_does_not_close_the_excuse() {
     let mut records = passing_histories::history("A8");
@@ -212,12 +212,12 @@ fn a_healed_fault_that_never_took_its_node_down_does_not_close_the_excuse() {
     comes_out(&records, "A8", Inconclusive);
 }
 
-/// A node is given up after 40 s without a heartbeat, 10 s in the fast topologies. One sample that was 0.6 s late
-/// does not explain a kubelet that was silent for 20 s of a healthy machine.
+/// A node is given up after 40 s without a heartbeat, or 10 s in the fast topologies. One sample that was 0.6 s late
+/// does not explain a kubelet that was silent for 20 s on a healthy machine.
 #[test]
 fn a_late_sample_does_not_explain_a_kubelet_that_was_silent_for_long() {
     let mut records = passing_histories::history("A8");
-    // All of it 30 s later, so that there is a time before.
+    // Everything happens 30 s later, so that there is a time before it.
     for record in &mut records[1..] {
         record.mono_us += 30_000_000;
         record.at += jiff::SignedDuration::from_secs(30);
@@ -244,7 +244,8 @@ fn old_etcd(records: &mut [Record]) {
     });
 }
 
-/// One NotReady while the machine starved excuses checks that no lost node can touch, here D1's versions.
+/// A node that was NotReady once while the machine starved does not excuse checks that no lost node can affect, here
+/// D1's versions.
 #[test]
 fn a_lost_node_does_not_excuse_an_etcd_that_was_never_upgraded() {
     let mut records = upgrade::told();
@@ -256,7 +257,7 @@ fn a_lost_node_does_not_excuse_an_etcd_that_was_never_upgraded() {
     comes_out(&records, "D1", Failed);
 }
 
-/// The same for A7, an image that is the wrong one.
+/// The same for A7 and a wrong image.
 #[test]
 fn a_lost_node_does_not_excuse_pods_of_the_wrong_image() {
     let mut story = recorded();
@@ -269,8 +270,8 @@ fn a_lost_node_does_not_excuse_pods_of_the_wrong_image() {
     comes_out(&story.records, "A7", Failed);
 }
 
-/// A node that was lost on a healthy machine is excused by a starved moment much later, in which its object
-/// happens to change.
+/// A node was lost on a healthy machine. A starved moment much later, in which the node's object happens to change,
+/// is no excuse.
 #[test]
 fn a_node_that_was_lost_before_the_machine_starved_is_no_excuse() {
     let mut story = recorded();
@@ -291,7 +292,7 @@ fn a_node_that_was_lost_before_the_machine_starved_is_no_excuse() {
     comes_out(&story.records, "A8", Failed);
 }
 
-/// A node that our own fault stopped is Unknown for a while after it was started again; that is no lost node.
+/// A node that our own fault stopped is Unknown for a while after its start. That is no lost node.
 #[test]
 fn a_node_that_boots_after_its_fault_was_healed_is_no_excuse() {
     let mut story = ha::told();
@@ -308,8 +309,8 @@ fn a_node_that_boots_after_its_fault_was_healed_is_no_excuse() {
     comes_out(&story.records, "E2", Failed);
 }
 
-/// A pod that was deleted takes no node down. A node that is lost later because the machine starves explains a pod that
-/// is not ready.
+/// The deletion of a pod takes no node down. If a node is lost later because the machine starves, that explains a pod
+/// that is not ready.
 #[rstest]
 #[case::delete_pod("delete-pod")]
 #[case::kill_container("kill-container")]

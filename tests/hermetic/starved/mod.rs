@@ -1,4 +1,4 @@
-//! What a machine that starves explains of a verdict, and what it does not.
+//! What a starved machine (short of processor time) explains of a verdict, and what it does not.
 
 use seatrial::event::{Event, Outcome, Record};
 use serde_json::json;
@@ -16,12 +16,12 @@ fn sampled(probe: &str, outcome: Outcome, took_ms: f64, detail: &str) -> Event {
     Event::Sampled { probe: probe.into(), outcome, took_ms, detail: detail.into() }
 }
 
-/// The control probe is late: it was served at `to` only.
+/// The control probe is late: it got processor time only at `to`.
 fn starves(records: &mut Vec<Record>, from: f64, to: f64) {
     put(records, to, sampled("control", Outcome::Indeterminate, (to - from) * 1e3, "late"));
 }
 
-/// The control probe is served in time, four times a second.
+/// The control probe is on time, four times a second.
 fn healthy(records: &mut Vec<Record>, from: f64, to: f64) {
     for n in 0..((to - from) / 0.25) as u32 {
         put(records, from + 0.25 * f64::from(n), sampled("control", Outcome::Acknowledged, 1.0, "0 ms late"));
@@ -38,7 +38,7 @@ fn mark(records: &[Record], name: &str) -> f64 {
     second(records.iter().find(is).unwrap())
 }
 
-/// The machine starves, and this node is given up, just before this second.
+/// The machine starves, and the control plane gives this node up, just before this second.
 pub fn lost_at(records: &mut Vec<Record>, at: f64, node: &str) {
     starves(records, at - 1.5, at - 0.004);
     put(records, at - 0.002, node_is(node, "Unknown"));

@@ -1,4 +1,4 @@
-//! Times: what a machine that starves takes off them.
+//! Times: how much of them a starved machine excuses.
 
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
@@ -12,7 +12,8 @@ use crate::story::{observed, recorded, value_in};
 use crate::upgrade::{self, began, comes_out, put, second};
 use crate::{ha, passing_histories};
 
-/// "A time over its budget for up to three times as long as the machine starved in that time" (ADR 29): not in E3.
+/// "A time over its budget for up to three times as long as the machine starved in that time" (ADR 29). That must
+/// hold in E3, too.
 #[test]
 fn e3_is_open_where_the_machine_starved_in_its_time() {
     let mut story = ha::told();
@@ -25,7 +26,7 @@ fn e3_is_open_where_the_machine_starved_in_its_time() {
     comes_out(&story.records, "E3", Inconclusive);
 }
 
-/// Nor in these: what the budget is now, and from where to where the machine starved, in seconds from a mark.
+/// The same for these claims: the changed budget, and the starved time in seconds from a mark.
 #[rstest]
 #[case::b10("B10", (mysql::facts::RETURN_BUDGET, 0.001), "return", (-1.0, 30.0))]
 #[case::c9("C9", (stateful_set::facts::MOVE_BUDGET, 5.0), "declare", (1.0, 6.0))]
@@ -43,9 +44,9 @@ fn a_time_is_open_where_the_machine_starved_in_it(
     comes_out(&records, id, Inconclusive);
 }
 
-/// The wait for the refusal ran out, and it had no time.
+/// The wait for the refusal timed out, and the machine starved in it.
 #[test]
-fn a_refusal_that_was_waited_for_in_vain_is_open_where_the_machine_starved() {
+fn a_missing_refusal_is_inconclusive_if_the_machine_starved() {
     let mut story = recorded();
     let wait = story.fact(&stateless::facts::BAD_IMAGE_WAIT);
     *wait = json!({"ended": "timeout", "last": wait["why"]});
@@ -56,9 +57,9 @@ fn a_refusal_that_was_waited_for_in_vain_is_open_where_the_machine_starved() {
     comes_out(&story.records, "A11", Inconclusive);
 }
 
-/// The right address did not come as long as was asked.
+/// No answer had the right address until the probe stopped asking.
 #[test]
-fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
+fn a_name_without_its_new_address_is_inconclusive_if_the_machine_starved() {
     let mut records = passing_histories::history("C2");
     let (at, answer) = fact(&mut records, &stateful_set::facts::ANSWER);
     answer["addresses"] = json!([]);
@@ -69,9 +70,9 @@ fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
     comes_out(&records, "C2", Inconclusive);
 }
 
-/// An answer is held against its time also where no pod was replaced.
+/// The time of an answer is checked even if no pod was replaced.
 #[test]
-fn a_name_that_was_told_late_fails_c2() {
+fn a_late_dns_answer_fails_c2() {
     let mut records = passing_histories::history("C2");
     let answer = |r: &mut Record| {
         let value = value_in(&mut r.event, &stateful_set::facts::ANSWER);
@@ -84,7 +85,7 @@ fn a_name_that_was_told_late_fails_c2() {
     comes_out(&records, "C2", Inconclusive);
 }
 
-/// Who sent an event does not change by it.
+/// Starvation does not change the sender of an event.
 #[test]
 fn an_event_by_somebody_else_fails_a4_whatever_the_machine_does() {
     let mut story = recorded();
@@ -97,9 +98,9 @@ fn an_event_by_somebody_else_fails_a4_whatever_the_machine_does() {
     comes_out(&story.records, "A4", Failed);
 }
 
-/// Events are sent when there is time for it.
+/// A controller sends an event only when it gets processor time.
 #[test]
-fn an_event_that_is_not_there_is_open_where_the_machine_starved() {
+fn a_missing_event_is_inconclusive_if_the_machine_starved() {
     let mut story = recorded();
     let events = story.fact(&stateless::facts::EVENTS).as_array_mut().unwrap();
     let started = events.iter().position(|e| e["reason"] == "Started").unwrap();
@@ -110,9 +111,9 @@ fn an_event_that_is_not_there_is_open_where_the_machine_starved() {
     comes_out(&story.records, "A4", Inconclusive);
 }
 
-/// The last request before the return got no answer.
+/// The last request before the node's return got no answer.
 #[test]
-fn an_api_that_is_away_in_the_end_is_open_where_the_machine_starved() {
+fn an_api_that_is_away_at_the_end_is_inconclusive_if_the_machine_starved() {
     let mut story = ha::told();
     let at = second(&story.records[story.mark("returned")]);
     put(&mut story.records, at - 0.01, sampled("api", Outcome::Indeterminate, 1.0, "no answer within 2 s"));
@@ -121,7 +122,8 @@ fn an_api_that_is_away_in_the_end_is_open_where_the_machine_starved() {
     comes_out(&story.records, "E1", Inconclusive);
 }
 
-/// A time over its budget is excused by starvation long before it began: all of the scenario's is summed up.
+/// Starvation long before a time began once excused that time: the starved seconds of the whole scenario were added
+/// up.
 #[test]
 fn starvation_before_a_time_began_does_not_excuse_it() {
     let mut story = ha::told();
@@ -133,7 +135,7 @@ fn starvation_before_a_time_began_does_not_excuse_it() {
     comes_out(&story.records, "E3", Failed);
 }
 
-/// A7's longest time without an answer is held against the cluster though the machine starved all of it.
+/// A7 once counted its longest time without an answer against the cluster although the machine starved all that time.
 #[test]
 fn an_outage_while_the_machine_starved_leaves_a7_open() {
     let mut story = recorded();
@@ -147,8 +149,8 @@ fn an_outage_while_the_machine_starved_leaves_a7_open() {
     comes_out(&story.records, "A7", Inconclusive);
 }
 
-/// One request that fails just after the machine starved makes the whole outage, starved seconds and all, the
-/// cluster's: requests that are left out do not take their time with them.
+/// One request that fails just after the starved time once turned the whole outage, starved seconds included, into
+/// the cluster's: an excused request did not remove its time.
 #[test]
 fn a_request_that_fails_just_after_the_machine_starved_does_not_bring_the_starved_time_back() {
     let mut records = upgrade::told();
@@ -161,10 +163,10 @@ fn a_request_that_fails_just_after_the_machine_starved_does_not_bring_the_starve
     comes_out(&records, "D2", Inconclusive);
 }
 
-/// Kube-proxy had no time to write its rules, since the machine starved just after a pod was deleted; the request
-/// that fails 4 s after the deletion, the machine being well again, convicts the cluster.
+/// Kube-proxy could not write its rules because the machine starved just after a pod's deletion. The request that
+/// fails 4 s after the deletion, on a machine that is healthy again, once counted against the cluster.
 #[test]
-fn starvation_between_a_deletion_and_a_failed_request_leaves_a7_open() {
+fn starvation_between_a_deletion_and_a_failed_request_leaves_a7_inconclusive() {
     let mut story = recorded();
     let (from, settled) = (story.mark("image-change"), story.mark("image-settled"));
     let is_ending = |r: &Record| {
@@ -197,10 +199,10 @@ fn starvation_between_a_deletion_and_a_failed_request_leaves_a7_open() {
     comes_out(&story.records, "A7", Inconclusive);
 }
 
-/// A control probe that was well, and is silent from some second to the end of the records, got no time to
-/// ask; nobody sees that starvation.
+/// A control probe that was on time, and is silent from some second to the end of the records, got no processor time.
+/// No sample shows that starvation.
 #[test]
-fn a_control_probe_that_falls_silent_to_the_end_got_no_time_to_ask() {
+fn a_control_probe_that_stays_silent_to_the_end_was_starved() {
     let mut story = recorded();
     let begin = second(&story.records[story.mark("bad-image")]);
     let from = second(&story.records[story.mark("bad-image-rolled-back")]);

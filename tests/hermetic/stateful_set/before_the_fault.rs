@@ -1,4 +1,4 @@
-//! What a pod knows of itself, and what was there before a fault, shows nothing of others and of the fault.
+//! A pod's knowledge of itself says nothing about other pods, and earlier events say nothing about the fault.
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
@@ -10,9 +10,10 @@ use crate::passing_histories::{fact, history};
 use crate::story::{changed, is_of, says};
 use crate::upgrade::comes_out;
 
-/// A pod's own name stands in its own /etc/hosts: only what another pod was told counts, also of when.
+/// A pod's own name is in its own /etc/hosts. Only the answer that another pod got counts, and only that answer's
+/// time.
 #[test]
-fn what_a_pod_tells_itself_is_not_found_in_time() {
+fn a_pods_own_answer_about_itself_does_not_count() {
     let mut records = history("C2");
     let answers: Vec<usize> = records
         .iter()
@@ -55,9 +56,10 @@ fn what_a_pod_tells_itself_is_not_found_in_time() {
     comes_out(&records, "C2", Failed);
 }
 
-/// The Deployment's other pod was elsewhere all the while: it replaced nothing, and shows not that there was time.
+/// The Deployment's other pod was elsewhere all the time. It replaced nothing, so it does not show that there was
+/// enough time.
 #[test]
-fn a_pod_that_was_there_before_the_fault_is_no_replacement_in_c9() {
+fn a_pod_from_before_the_fault_is_no_replacement_in_c9() {
     let mut records = history("C9");
     let (_, heir) = fact(&mut records, &facts::OTHER_AFTER);
     let mut heir = heir.clone();
@@ -69,7 +71,7 @@ fn a_pod_that_was_there_before_the_fault_is_no_replacement_in_c9() {
     comes_out(&records, "C9", Inconclusive);
 }
 
-/// The node was Unknown and tainted before the fault: the fault cost it nothing.
+/// The node was Unknown and tainted before the fault, so the fault did not cause that.
 #[test]
 fn a_node_that_was_given_up_before_the_fault_leaves_c9_open() {
     let mut records = history("C9");

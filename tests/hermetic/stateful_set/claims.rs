@@ -399,13 +399,13 @@ fn address(story: &mut Story, list: &Fact<RawList>) -> String {
     story.fact(list)[1]["status"]["podIP"].as_str().unwrap().to_owned()
 }
 
-/// The last answer on the pod that was replaced, after it was.
+/// The last answer about the replaced pod, after its replacement.
 fn answer(story: &mut Story) -> &mut Value {
     let about = |a: &&mut Value| a["when"] == "after" && a["name"] == "web-1.web.ns.svc";
     story.facts(&facts::ANSWER).into_iter().rfind(about).unwrap()
 }
 
-/// The replaced pod's name was asked for in itself, where it stands in /etc/hosts.
+/// The replaced pod asked for its own name, which is in its /etc/hosts.
 fn asked_itself(story: &mut Story) {
     let uid = uid_of(&story.fact(&facts::PODS_AFTER_REPLACEMENT)[1].clone());
     let answer = answer(story);
@@ -450,7 +450,7 @@ fn same_pods(story: &mut Story) {
     *story.fact(&facts::FOUND) = texts;
 }
 
-/// A claim as it was recorded first.
+/// A claim in its first recorded state.
 fn claim(story: &mut Story, name: &str) -> Value {
     let at = story.change("apply", name, is_added);
     story.object(at).clone()

@@ -1,4 +1,4 @@
-//! Each condition of a check counts by itself: one is bent, the others hold.
+//! Each condition of a check counts by itself: one is falsified, the others hold.
 
 use rstest::rstest;
 use seatrial::event::{Change, Event};
@@ -57,7 +57,7 @@ fn what_is_bent_shows_in_its_line(
     says(&story.judge(id), conclusion, said);
 }
 
-/// Two claims are enough to tell one that went from one that stayed.
+/// Two claims are enough to distinguish a deleted one from one that stayed.
 #[test]
 fn two_claims_are_enough() {
     let mut story = Story::recorded("C7");
@@ -67,12 +67,12 @@ fn two_claims_are_enough() {
 }
 
 #[test]
-fn those_that_stayed_are_named() {
+fn pods_that_stayed_are_named() {
     let line = Story::recorded("C5").judge("C5").evidence();
     assert!(line.starts_with("web-2 and web-1 went") && line.ends_with("; web-0 stayed"), "{line}");
 }
 
-/// What was seen before the fault is not what a claim on a lost node is about.
+/// A claim about a lost node uses no records from before the fault.
 #[test]
 fn a_watch_that_broke_before_the_fault_opens_nothing() {
     let mut story = Story::recorded("C9");
@@ -95,7 +95,7 @@ fn pop(list: &mut Value) {
     list.as_array_mut().unwrap().pop();
 }
 
-/// One pod more of the set's names comes, or is seen to go.
+/// One more pod with a name of the StatefulSet is created, or its deletion is seen.
 fn another(story: &mut Story, mark: &str, goes: bool) {
     let mut pod = story.ready("web-2");
     pod["metadata"]["name"] = json!("web-3");
@@ -104,7 +104,7 @@ fn another(story: &mut Story, mark: &str, goes: bool) {
     story.insert_after(mark, event);
 }
 
-/// Somebody was told the new address of another name, after a time without end.
+/// A pod got the new address for another name, after an endless time.
 fn answered_beside(story: &mut Story) {
     let told = story.facts(&facts::ANSWER).into_iter().rfind(|a| {
         let name = a["name"].as_str().unwrap_or_default();
@@ -116,7 +116,7 @@ fn answered_beside(story: &mut Story) {
     story.insert_after("apply", observed(&facts::ANSWER, answer));
 }
 
-/// What the controller passed over was a set of the same name that is not this one.
+/// The controller passed over a StatefulSet of the same name that is not this one.
 fn passes_over_another(story: &mut Story) {
     for (kind, _, object) in story.objects_after("refuse") {
         if kind == "StatefulSet" {
@@ -132,7 +132,7 @@ fn new_pod(story: &mut Story) {
     story.fact(&facts::PODS_DOWN).as_array_mut().unwrap().push(pod);
 }
 
-/// The pod that goes last is seen once more before any of them goes.
+/// The pod that is deleted last is seen once more before any of them is deleted.
 fn written_before_it_goes(story: &mut Story) {
     let pod = story.ready("web-1");
     story.insert_after("scale-down", told(Change::Modified, pod));
@@ -150,7 +150,7 @@ fn said_later(story: &mut Story, number: u64, time: u64) {
     }
 }
 
-/// It is another node that the control plane gave up.
+/// The control plane gave up a node that is not the stopped one.
 fn another_given_up(story: &mut Story) {
     for record in &mut story.0 {
         if let Event::ObjectChanged { kind, name, object, .. } = &mut record.event
@@ -172,7 +172,7 @@ fn heir_is_the_same_pod(story: &mut Story) {
     story.fact(&facts::OTHER_AFTER)["metadata"]["uid"] = uid;
 }
 
-/// Another pod is ready, and that which came in its place is not.
+/// Another pod is ready, and the replacement is not.
 fn heir_never_ready(story: &mut Story) {
     let heir = story.fact(&facts::OTHER_AFTER)["metadata"]["uid"].clone();
     story.0.retain(|r| {
@@ -185,7 +185,7 @@ fn heir_never_ready(story: &mut Story) {
     story.insert(at, told(Change::Modified, other));
 }
 
-/// After the pod's eviction the set was not seen any more.
+/// After the pod's eviction there are no records of the StatefulSet.
 fn passes_before_only(story: &mut Story) {
     let evicted = story.0.iter().position(|r| {
         matches!(&r.event, Event::ObjectChanged { name, object, .. }
@@ -199,7 +199,7 @@ fn passes_before_only(story: &mut Story) {
     });
 }
 
-/// The taint was recorded so many microseconds after the old pod went.
+/// The taint was recorded this many microseconds after the old pod's deletion.
 fn tainted(story: &mut Story, after: i64) {
     let gone = story.change("declare", "solo-0", is_gone);
     let at = story.0[gone].mono_us.checked_add_signed(after).unwrap();
@@ -217,7 +217,7 @@ fn taint_without_effect(story: &mut Story) {
     }
 }
 
-/// Neither the revision that was asked for nor that of the pods is known at the end.
+/// At the end neither the requested revision nor that of the pods is known.
 fn no_revision(story: &mut Story) {
     for field in ["currentRevision", "updateRevision"] {
         story.fact(&facts::SET_UPDATED)["status"][field] = Value::Null;

@@ -1,4 +1,4 @@
-//! Words for bending a recorded story.
+//! Functions that falsify a recorded story.
 
 use seatrial::event::{Change, Event, Record};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Story;
 use crate::story::{Named, last, value_in};
 
-/// Whether a change of an object is the one that is meant.
+/// Whether a change of an object matches.
 pub(super) type Fits = fn(Change, &Value) -> bool;
 
 impl Story {
@@ -25,18 +25,18 @@ impl Story {
         at.unwrap_or_else(|| panic!("no mark {name}"))
     }
 
-    /// Slips an event in just after a mark.
+    /// Inserts an event just after a mark.
     pub(super) fn insert_after(&mut self, mark: &str, event: Event) {
         self.insert(self.mark(mark) + 1, event);
     }
 
-    /// Slips an event in before the record at this position.
+    /// Inserts an event before the record at this position.
     pub(super) fn insert(&mut self, at: usize, event: Event) {
         let record = Record { event, ..self.0[at - 1].clone() };
         self.0.insert(at, record);
     }
 
-    /// Position of the first change of a pod after a mark that is as asked for.
+    /// Position of the first matching change of a pod after a mark.
     pub(super) fn change(&self, mark: &str, wanted: &str, fits: Fits) -> usize {
         let from = self.mark(mark);
         let found = self.0[from..].iter().position(|r| match &r.event {
@@ -61,13 +61,13 @@ impl Story {
         self.object(at).clone()
     }
 
-    /// Says just after a mark that a pod is on its way out.
+    /// Records just after a mark that a pod is terminating.
     pub(super) fn goes(&mut self, mark: &str, name: &str) {
         let pod = ending(self.ready(name));
         self.insert_after(mark, told(Change::Modified, pod));
     }
 
-    /// Takes a change after a mark to before another one.
+    /// Moves a change after a mark to before another one.
     pub(super) fn comes_before(&mut self, mark: &str, (early, is): (&str, Fits), (late, was): (&str, Fits)) {
         let (to, from) = (self.change(mark, late, was), self.change(mark, early, is));
         self.carry(from, to);
@@ -89,7 +89,7 @@ impl Story {
         }
     }
 
-    /// Takes a record to before another one, with its time.
+    /// Moves a record, with its time, to before another one.
     pub(super) fn carry(&mut self, from: usize, to: usize) {
         let mut record = self.0.remove(from);
         let to = if from < to { to - 1 } else { to };
@@ -97,7 +97,7 @@ impl Story {
         self.0.insert(to, record);
     }
 
-    /// Exchanges the names of two pods between two marks, facts included: they went the other way round.
+    /// Exchanges the names of two pods between two marks, facts included, as if they had gone in the other order.
     pub(super) fn exchange(&mut self, (from, to): (&str, &str), (a, b): (&str, &str)) {
         let (from, to) = (self.mark(from), self.mark(to));
         for record in &mut self.0[from..to] {
@@ -110,7 +110,7 @@ impl Story {
         }
     }
 
-    /// Drops the changes between two marks of what has this name, or of everything, that are as said.
+    /// Drops the matching changes between two marks, of objects with this name or of all objects.
     pub(super) fn unseen(&mut self, (from, to): (&str, &str), wanted: Option<&str>, fits: Fits) {
         let (from, to) = (self.mark(from), self.mark(to));
         let gone = |event: &Event| {
@@ -145,14 +145,14 @@ pub(super) fn is_ending(_: Change, pod: &Value) -> bool {
     !pod["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// A change of an object, as a watch tells it.
+/// A change of an object, as a watch delivers it.
 pub(super) fn told(change: Change, object: Value) -> Event {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, name, uid) = (text("/kind"), text("/metadata/name"), text("/metadata/uid"));
     Event::ObjectChanged { change, kind, name, uid, object }
 }
 
-/// The same object, on its way out.
+/// The same object, terminating.
 pub(super) fn ending(mut object: Value) -> Value {
     object["metadata"]["deletionTimestamp"] = json!("2026-11-24T15:30:00Z");
     object["metadata"]["deletionGracePeriodSeconds"] = json!(5);

@@ -231,13 +231,13 @@ impl Story {
         self.0.iter().find(ending).unwrap().mono_us
     }
 
-    /// The old pod goes before anybody declared anything.
+    /// The old pod is deleted before anybody set the out-of-service taint.
     fn gone_early(&mut self) {
         let (gone, declared) = (self.change("declare", "solo-0", is_gone), self.mark("declare"));
         self.carry(gone, declared);
     }
 
-    /// Takes the taint away from every recorded node, or leaves it there for good.
+    /// Removes the taint from every recorded node, or leaves it there for good.
     fn taints(&mut self, there: bool) {
         let taint = json!({"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"});
         for record in &mut self.0 {

@@ -1,4 +1,4 @@
-//! Part C judged from recorded stories: true as they were recorded, and never true when they are bent.
+//! Part C judged from recorded stories: the true story passes, and a falsified one never does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,13 +22,13 @@ pub mod order;
 
 const SHARED: [&str; 9] = ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C10"];
 
-/// The records of one run of a suite, to be bent.
+/// The records of one run of a suite, for a test to falsify.
 pub struct Story(Vec<Record>);
 
 impl Story {
     /// Runs on a real cluster (Kubernetes 1.34.4, nginx 1.22 to 1.26): of suite `stateful-set`, or of
-    /// `stateful-set-node` for C9, where a worker was stopped. What no judge of part C reads was cut
-    /// from them, nodes and namespace have short names, and they were converted from schema 1.
+    /// `stateful-set-node` for C9, where a worker was stopped. Records that no judge of part C reads were removed,
+    /// nodes and namespace have short names, and the logs were converted from schema 1.
     pub fn recorded(id: &str) -> Self {
         let name = if id == "C9" { "stateful-set-node.jsonl" } else { "stateful-set.jsonl" };
         static READ: LazyLock<Mutex<BTreeMap<&'static str, Vec<Record>>>> = LazyLock::new(Mutex::default);
@@ -86,7 +86,7 @@ fn a_claim_without_its_marks_is_undecided(#[case] id: &str, #[case] marks: &[&st
     }
 }
 
-/// What happened while nobody watched may have happened in another order.
+/// Events during a gap in the watch may have happened in another order.
 #[rstest]
 #[case("C1", "apply", "Pod")]
 #[case("C3", "apply", "PersistentVolumeClaim")]
@@ -110,9 +110,9 @@ fn a_watch_that_lost_events_decides_nothing(#[case] id: &str, #[case] after: &st
     assert!(finding.evidence().contains(&format!("watch of {kind} broke off")), "{}", finding.evidence());
 }
 
-/// Even where what was lost makes the order look wrong, or whole parts are not there.
+/// The same if the gap makes the order look wrong, or hides whole parts.
 #[test]
-fn what_a_broken_watch_lost_is_no_failure_either() {
+fn a_gap_that_hides_records_is_no_failure_either() {
     let mut story = Story::recorded("C5");
     story.0.retain(|r| {
         let deleted =
@@ -127,8 +127,8 @@ fn what_a_broken_watch_lost_is_no_failure_either() {
     assert_eq!(story.judge("C5").conclusion(), Conclusion::Inconclusive);
 }
 
-/// A run of the shared suite is judged without C9, and the other way round: each is undecided, and
-/// says what it lacks.
+/// A run of the shared suite is judged for C9, and a run of the node suite for the other claims: each is undecided
+/// and names the missing evidence.
 #[test]
 fn the_other_suites_claims_are_undecided() {
     assert_eq!(Story::recorded("C1").judge("C9").conclusion(), Conclusion::Inconclusive);

@@ -431,7 +431,7 @@ fn two_of_one(story: &mut Story) {
     story.insert(at + 1, told(Change::Added, second));
 }
 
-/// A pod of one of the set's names that the set did not make.
+/// A pod with a name of the StatefulSet that the StatefulSet did not create.
 fn rogue(story: &mut Story, after: &str, name: &str) {
     let mut pod = story.ready("web-2");
     pod["metadata"]["name"] = json!(name);
@@ -458,13 +458,13 @@ fn was_ready(story: &mut Story) {
     story.insert(at, told(Change::Modified, pod));
 }
 
-/// Bends every state of the set after a mark.
+/// Changes every state of the StatefulSet after a mark.
 fn sets(story: &mut Story, after: &str, bend: impl Fn(&mut Value)) {
     let sets = story.objects_after(after).filter(|(kind, _, _)| *kind == "StatefulSet");
     sets.for_each(|(_, _, set)| bend(set));
 }
 
-/// The controller observed one generation only.
+/// The controller observed only one generation.
 fn one_pass(story: &mut Story) {
     sets(story, "refuse", |set| {
         set["metadata"]["generation"] = json!(4);
@@ -472,7 +472,7 @@ fn one_pass(story: &mut Story) {
     });
 }
 
-/// Takes a record to after another one, with its number and time.
+/// Moves a record, with its number and time, to after another one.
 fn late(story: &mut Story, from: usize, to: usize) {
     let (seq, mono_us) = (story.0[to].seq, story.0[to].mono_us);
     let mut record = story.0.remove(from);

@@ -1,4 +1,4 @@
-//! Falsehoods in a told trial, each with what comes out and what betrays it.
+//! Falsehoods in a made-up trial, each with its verdict and the evidence that reveals it.
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, FileEntry, Outcome, Record};
@@ -11,7 +11,7 @@ use super::story::{PROBE, object as state_of, pod, told};
 use crate::passing_histories::undecided_without_a_fact;
 use crate::story::{Story, changed, observed, says};
 
-/// Bends every state of an object from one mark to another; an empty mark is the beginning or the end.
+/// Changes every state of the object from one mark to another; an empty mark is the beginning or the end.
 fn object(story: &mut Story, (from, to): (&str, &str), wanted: &str, mut how: impl FnMut(&mut Value)) {
     let (from, to) = range(story, from, to);
     for record in &mut story.records[from..to] {
@@ -28,7 +28,7 @@ fn range(story: &Story, from: &str, to: &str) -> (usize, usize) {
     (at(from, 0), at(to, story.records.len()))
 }
 
-/// Lets requests fail between two marks, by number.
+/// Lets requests fail between two marks, selected by number.
 fn fail(story: &mut Story, (from, to): (&str, &str), fails: impl Fn(usize) -> bool) {
     let (from, to) = range(story, from, to);
     let mut number = 0;
@@ -56,7 +56,7 @@ fn settled(story: &mut Story, step: &str, name: &str, field: &str, to: Value) {
     });
 }
 
-/// Forgets the changes of objects with these UIDs from a mark on.
+/// Removes the changes of objects with these UIDs from a mark on.
 fn forget(story: &mut Story, mark: &str, uids: &[&str]) {
     let mut at = 0;
     let from = story.mark(mark);
@@ -113,7 +113,7 @@ fn starve(story: &mut Story, from: &str, to: &str) {
     }
 }
 
-/// Sets the user's budget for every probe: the longest outage in seconds, and the share of failed requests.
+/// Sets the user's limits for every probe: the longest outage in seconds, and the share of failed requests.
 fn budget(story: &mut Story, longest: f64, failed: f64) {
     story.each(|event| {
         let Event::Observed { what, value, .. } = event else { return };
@@ -150,7 +150,7 @@ fn on_worker(story: &mut Story, node: &str) {
     (probe["on_worker"], probe["node"]) = (json!(true), json!(node));
 }
 
-/// Leaves one request between two marks.
+/// Keeps only one request between two marks.
 fn thin(story: &mut Story, (from, to): (&str, &str)) {
     let (from, to) = range(story, from, to);
     let is_one = |record: &Record| matches!(&record.event, Event::Sampled { probe, .. } if probe == PROBE);
@@ -164,7 +164,7 @@ fn thin(story: &mut Story, (from, to): (&str, &str)) {
     });
 }
 
-/// An operator made a Deployment that wants no pods.
+/// An operator created a Deployment with zero replicas.
 fn idle(story: &mut Story) {
     let mut set = state_of("ReplicaSet", "idle-1", 1, (0, 0));
     set["metadata"]["ownerReferences"] =
@@ -176,7 +176,7 @@ fn idle(story: &mut Story) {
     story.fact(&facts::WORKLOADS).as_array_mut().unwrap().push(idle);
 }
 
-/// An operator made a workload.
+/// An operator created a workload.
 fn made(story: &mut Story, name: &str) {
     story.each(|event| {
         let Event::Observed { what, value, .. } = event else { return };
@@ -304,7 +304,7 @@ fn deleted(object: Value) -> Event {
     }
 }
 
-/// Nothing is known of a Deployment whose pods, or whose ReplicaSets, were not recorded.
+/// A Deployment is undecided if its pods, or its ReplicaSets, were not recorded.
 #[rstest]
 fn a_workload_whose_pods_were_not_seen_does_not_pass(
     #[values("ready", "rollout", "pod-loss", "node-loss", "data", "return", "clean")] claim: &str,
@@ -337,7 +337,7 @@ fn a_file_that_is_missing_under_a_running_pod_fails_nothing() {
     assert!(finding.details().iter().any(says), "{:#?}", finding.details());
 }
 
-/// An application whose database is away may answer with errors; nobody else may.
+/// An application whose database is unavailable may answer with errors. No other application may.
 #[test]
 fn an_error_is_explained_while_another_workload_has_no_ready_pod() {
     let failing = |mark: &str| {
@@ -363,7 +363,7 @@ fn an_error_is_explained_while_another_workload_has_no_ready_pod() {
 }
 
 /// After the loss of a node that also had the database, every server may answer late or with an error. Requests that
-/// find no server are another matter.
+/// reach no server are judged separately.
 #[test]
 fn answers_may_need_another_workload_of_the_lost_node() {
     let failing = |words: &str, outcome: Outcome| {
@@ -385,7 +385,7 @@ fn answers_may_need_another_workload_of_the_lost_node() {
         let found = failing(words, outcome);
         assert_eq!(found.conclusion(), wanted, "{words}: {:#?}", found.details());
     }
-    // After the detection they fail for no reason; until then they may wait for the database.
+    // After the detection no reason explains these failures. Until then the requests may wait for the database.
     let found = failing("500 shop", Outcome::Refused);
     let says =
         |line: &String| line.starts_with("inconclusive") && line.contains("which the answers may need");
@@ -396,7 +396,7 @@ fn answers_may_need_another_workload_of_the_lost_node() {
 fn a_claim_is_undecided_without_a_fact() {
     let records = told().story.records;
     for claim in CLAIMS {
-        // The claim on the commands reads their fact and their marks.
+        // The claim on commands reads the facts and marks of commands.
         undecided_without_a_fact(claim, &records, if claim.id == "run" { 1 } else { 2 });
     }
 }

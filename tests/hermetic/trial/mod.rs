@@ -1,4 +1,4 @@
-//! The judges of a trial: a told trial passes, and each falsehood in it is found.
+//! The judges of a trial: a made-up trial passes, and each falsehood in it is found.
 
 mod lies;
 pub mod story;

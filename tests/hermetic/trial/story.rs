@@ -1,4 +1,5 @@
-//! A told trial that passes every claim: two Deployments, a StatefulSet, a DaemonSet, a Job and a bare pod on three
+//! A made-up trial that passes every claim: two Deployments, a StatefulSet, a DaemonSet, a Job and a bare pod on
+//! three workers.
 //! workers.
 
 use std::collections::BTreeMap;
@@ -17,10 +18,10 @@ const OWN: &str = "shop";
 pub const PROBE: &str = "shop:80";
 /// Seconds between two requests.
 const PACE: f64 = 0.25;
-/// The path of the Deployment `db`, and that of the DaemonSet.
+/// The path of the volume of Deployment `db`, and that of the DaemonSet.
 pub const PATHS: [&str; 2] = ["/srv/db", "/srv/agent"];
 
-/// A trial in which one thing may go wrong.
+/// A trial in which one thing can go wrong.
 #[derive(Default)]
 pub struct Told {
     pub story: Story,
@@ -53,7 +54,7 @@ pub fn workloads() -> Vec<Workload> {
     .into()
 }
 
-/// The object of a workload with pods: its number of pods, and how many of them are ready.
+/// The object of a workload with pods: the requested number of pods, and the number of ready ones.
 pub fn object(kind: &str, name: &str, generation: i64, (wanted, ready): (i64, i64)) -> Value {
     let counts = match kind {
         "DaemonSet" => json!({
@@ -136,7 +137,7 @@ fn is(pod: &mut Value, state: &str) {
 }
 
 impl Told {
-    /// Lets time pass with requests, of which those named by their number fail.
+    /// Advances the time with requests. Requests with these numbers fail.
     pub fn wait(&mut self, seconds: f64, fails: impl Fn(usize) -> bool) {
         for n in 0..(seconds / PACE) as usize {
             self.story.seconds += PACE;
@@ -250,13 +251,13 @@ impl Told {
     }
 }
 
-/// The applications: what their pods carry.
+/// The applications: labels of their pods.
 const WEB: (&str, &str, &str) = ("web", "ReplicaSet", "web-2");
 const DB: (&str, &str, &str) = ("db", "ReplicaSet", "db-2");
 const SET: (&str, &str, &str) = ("set", "StatefulSet", "set");
 const AGENT: (&str, &str, &str) = ("agent", "DaemonSet", "agent");
 
-/// Tells the whole trial.
+/// Makes up the whole trial.
 pub fn told() -> Told {
     let mut t = Told { generation: 1, ..Told::default() };
     t.story.seconds = 10.0;

@@ -15,7 +15,7 @@ fn judged(story: &Story, id: &str) -> Conclusion {
     judge::claim(id).expect("a claim").judge(&Evidence::new(&story.records, id)).conclusion()
 }
 
-/// An error of one workload in a step.
+/// An error about one workload in a step.
 fn wrong(story: &mut Story, step: &str, name: &str) {
     story.each(|event| {
         let Event::Observed { what, value, .. } = event else { return };

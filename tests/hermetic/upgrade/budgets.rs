@@ -1,4 +1,5 @@
-//! PodDisruptionBudgets that are no plain numbers: what a plan refuses, and what it tells.
+//! PodDisruptionBudgets whose allowed disruptions cannot simply be counted: which of them a plan refuses, and which
+//! it reports.
 
 use rstest::rstest;
 use seatrial::upgrade::{BudgetFacts, EtcdPolicy, Refusal, UpgradePlan};
@@ -35,7 +36,7 @@ fn a_budget_that_cannot_be_counted_is_a_refusal() {
         "{text}"
     );
     assert!(text.ends_with(why) && refusal.hint().unwrap().contains("minAvailable"), "{text}");
-    // One that was made a moment ago.
+    // The budget was created a moment ago.
     let fresh = told(&[budget("shop/batch")]).unwrap();
     assert!(
         fresh.contains("shop/batch allows no eviction right now (its controller has not counted"),
@@ -66,17 +67,17 @@ fn a_pod_that_is_not_ready_may_go_where_its_policy_lets_it(
     let warnings = told(std::slice::from_ref(&sick)).unwrap();
     assert_eq!(warnings.is_empty(), goes, "{warnings}");
     assert!(goes || warnings.contains("must stay, not ready: shop/web-1)"), "{warnings}");
-    // Where all must stay, too.
+    // The same for a budget that requires all pods.
     let all = told(&[BudgetFacts { desired: 3, healthy: 2, ..sick }]);
     assert_eq!(all.is_err(), !always, "{all:?}");
 }
 
 #[test]
-fn a_budget_without_pods_is_told() {
+fn a_budget_without_pods_is_reported() {
     let warnings =
         told(&[BudgetFacts { name: "shop/none".into(), selects_none: true, ..BudgetFacts::default() }]);
     assert!(warnings.unwrap().contains("PodDisruptionBudget shop/none selects no pod"));
-    // One on pods that a drain leaves where they are is fine.
+    // A budget on pods that a drain leaves in place is no problem.
     assert_eq!(
         told(&[BudgetFacts { pods: Vec::new(), expected: 1, ..budget("shop/agents") }]),
         Ok(String::new())
@@ -115,7 +116,7 @@ async fn facts(ground: &Ground) -> BudgetFacts {
 }
 
 #[tokio::test]
-async fn what_the_api_shows_of_a_budget_is_read() {
+async fn a_budget_is_read_as_the_api_shows_it() {
     let ground = ground().await;
     let condition = json!({"conditions": [{
         "type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed",
@@ -139,7 +140,7 @@ async fn what_the_api_shows_of_a_budget_is_read() {
     );
     assert_eq!(ground.reasons("1.35.4").await, Vec::<String>::new());
 
-    // The API evicts a pod that is pending without a budget.
+    // The API evicts a Pending pod without consulting its budget.
     ground.api.change("Pod", "default", "web-1", |p| p["status"]["phase"] = json!("Pending"));
     assert!(facts(&ground).await.pods.is_empty());
     ground.api.put(shown("web", "nobody", json!({}), json!({})));

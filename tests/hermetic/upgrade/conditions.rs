@@ -1,4 +1,4 @@
-//! Each condition of a check counts by itself: one is bent, the others hold.
+//! Each condition of a check counts by itself: one is falsified, the others hold.
 
 use rstest::rstest;
 use seatrial::event::EndedStep;
@@ -86,7 +86,7 @@ fn the_longest_absence_of_each_probe_is_in_the_line() {
     assert!(line.contains("ledger did not ask during `apply cp` (10.0 s)"), "{line}");
 }
 
-/// What never failed has no line, and a step of a moment needs no request.
+/// A probe that never failed has no line, and a very short step needs no request.
 #[test]
 fn a_short_step_without_requests_is_no_gap() {
     let mut story = told(Wrong::default());
@@ -106,9 +106,9 @@ fn a_short_step_without_requests_is_no_gap() {
     assert!(!finding.details().iter().any(|line| line.contains("requests failed")), "{finding:?}");
 }
 
-/// A pod of the database that went long ago is no replacement.
+/// A pod of the database that was deleted long ago is no replacement.
 #[test]
-fn an_older_pod_of_the_database_is_not_the_one_that_waited() {
+fn an_older_pod_of_the_database_is_not_the_one_that_waits() {
     let mut story = told(Wrong::default());
     let mut first = Story { records: Vec::new(), at: 0.0 };
     first.pod("mysql-0", "mysql", "mysql-0", "w1", "ready");
@@ -135,7 +135,7 @@ fn never(story: &mut Story, name: &str, on: &str) {
     story.records.retain(|r| !is_step(&r.event, name, on));
 }
 
-/// The node is opened when its drain is over.
+/// The node is uncordoned when its drain is over.
 fn opened_at_once(story: &mut Story) {
     never(story, "configure", "w1");
     never(story, "kubelet", "w1");
@@ -147,14 +147,14 @@ fn done_twice(story: &mut Story) {
     story.records.insert(at + 1, again);
 }
 
-/// After its last step a worker has the kubelet of before.
+/// After its last step a worker still has its old kubelet.
 fn back_again(story: &mut Story) {
     let at = story.records.iter().rposition(|r| is_step(&r.event, "uncordon", "w1")).unwrap();
     let Event::UpgradeStepEnded(ended) = &mut story.records[at].event else { panic!() };
     ended.versions.as_mut().unwrap().kubelets.insert("w1".into(), v("1.34.4"));
 }
 
-/// Failed requests were not refused: there was no answer.
+/// Failed requests got no answer, instead of a refusal.
 fn without_an_answer(story: &mut Story) {
     for record in &mut story.records {
         if let Event::Sampled { outcome, .. } = &mut record.event
@@ -181,7 +181,7 @@ fn began_before(story: &mut Story) {
     }
 }
 
-/// A request that is made in a step fails in the next one only, as all do there.
+/// A request that is made in one step fails in the next one, where all requests fail.
 fn began_with_its_last_request(story: &mut Story) {
     let of = |story: &Story, step: &str| {
         let began = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step);
@@ -202,18 +202,18 @@ fn began_with_its_last_request(story: &mut Story) {
     }
 }
 
-/// Whether a record shows that a pod goes.
+/// Whether a record shows that a pod is terminating or deleted.
 fn ends(record: &Record, pod: &str) -> bool {
     matches!(&record.event, Event::ObjectChanged { name, change, object, .. }
         if name == pod && (!object["metadata"]["deletionTimestamp"].is_null() || *change == seatrial::event::Change::Deleted))
 }
 
-/// The StatefulSet's pod did not come back to the node after the drain that was forbidden.
+/// After the forbidden drain, the StatefulSet's pod did not return to the node.
 fn nothing_there(story: &mut Story) {
     story.records.retain(|r| !matches!(&r.event, Event::ObjectChanged { uid, .. } if uid == "set-0b"));
 }
 
-/// The Deployment's pod goes so many seconds after its node's drain was over.
+/// The Deployment's pod is deleted this many seconds after the end of its node's drain.
 fn leaves(story: &mut Story, after: f64) {
     let drain = story.records.iter().rposition(|r| is_step(&r.event, "drain", "w1")).unwrap();
     let next = story.records[drain..].iter().find(|r| matches!(r.event, Event::UpgradeStepStarted(_)));
@@ -223,7 +223,7 @@ fn leaves(story: &mut Story, after: f64) {
     }
 }
 
-/// All pods of the Deployment are down, after the upgrade.
+/// After the upgrade, all pods of the Deployment are down.
 fn down_afterwards(story: &mut Story) {
     story.at += 5.0;
     for (name, node) in [("web-1b", "w2"), ("web-2b", "w1"), ("web-1", "w1"), ("web-2", "w2")] {
@@ -231,7 +231,7 @@ fn down_afterwards(story: &mut Story) {
     }
 }
 
-/// The watch broke off at the moment at which the step after the drain began: MySQL's pod waits for its node still.
+/// The watch was interrupted when the step after the drain began. At that time MySQL's pod still waits for its node.
 fn watch_broke_after_the_drain(story: &mut Story) {
     let at = story.records.iter().position(|r| is_step(&r.event, "configure", "w2")).unwrap();
     let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None };
@@ -270,7 +270,7 @@ fn scheduling(story: &mut Story, pointer: &str, to: &str) {
     }
 }
 
-/// Files lie where the trap's new server will be, before the upgrade.
+/// Before the upgrade, files exist in the directory of the trap's new server.
 fn trap_seeded(story: &mut Story) {
     for record in &mut story.records {
         if let Event::FilesListed { listing, node, entries, .. } = &mut record.event
@@ -282,7 +282,7 @@ fn trap_seeded(story: &mut Story) {
     }
 }
 
-/// Another error of the drain that was to be forbidden.
+/// The drain that the budget must forbid ends with another error.
 fn drain_said(s: &mut Story, text: &str) {
     for record in &mut s.records {
         if let Event::UpgradeStepEnded(ended) = &mut record.event

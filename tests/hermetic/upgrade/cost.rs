@@ -1,4 +1,4 @@
-//! What a step costs: how long it lasts, and where a failed request counts.
+//! The cost of a step: its duration, and the step in which a failed request counts.
 
 use seatrial::event::{EndedStep, UpgradeStep};
 use seatrial::event::{Event, Outcome, Record};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::story::Story;
 use super::{put, refused_at, second, v};
 
-/// `apply` from 10 to 18, `settle` from 30 on, with samples of `http`: second, milliseconds, outcome.
+/// `apply` from 10 to 18, `settle` from 30 on, with samples of probe `http`: second, milliseconds, outcome.
 fn told(samples: &[(f64, f64, Outcome)], mark: Option<&str>) -> Vec<StepCost> {
     let mut s = Story { records: Vec::new(), at: 0.0 };
     for (step, from) in [("apply", 10.0), ("settle", 30.0)] {
@@ -44,13 +44,13 @@ fn a_step_lasts_to_the_next_or_to_the_end_of_its_stretch() {
 #[test]
 fn an_outage_counts_where_its_first_failed_request_began() {
     use Outcome::{Acknowledged, Indeterminate, Refused};
-    // It began at 29 s and failed at 31 s; the last answer before was at 28 s.
+    // The request began at 29 s and failed at 31 s. The last answer before it came at 28 s.
     let all =
         told(&[(28.0, 1.0, Acknowledged), (31.0, 2000.0, Indeterminate), (33.0, 1.0, Acknowledged)], None);
     let [apply, settle] = [0, 1].map(|i| all[i].probes["http"]);
     assert_eq!((apply.requests, apply.outage), (1, 5.0));
     assert_eq!((settle.requests, settle.refused, settle.indeterminate, settle.outage), (2, 0, 1, 0.0));
-    // One that does not end counts to the end of the records.
+    // An outage without an end counts to the end of the records.
     let open = told(&[(45.0, 1.0, Acknowledged), (50.0, 1.0, Refused)], None);
     assert_eq!(open[1].probes["http"].outage, 15.0);
 }
@@ -58,10 +58,10 @@ fn an_outage_counts_where_its_first_failed_request_began() {
 #[test]
 fn an_outage_that_began_outside_a_step_counts_in_the_next_one_from_its_beginning() {
     use Outcome::{Acknowledged, Refused};
-    // Before the first step of all, and up to 13 s.
+    // The outage lasts from before the first step to 13 s.
     let early = told(&[(5.0, 0.0, Acknowledged), (9.0, 0.0, Refused), (13.0, 0.0, Acknowledged)], None);
     assert_eq!([0, 1].map(|i| early[i].probes.get("http").map(|t| t.outage)), [Some(3.0), None]);
-    // It is over before the step begins, or begins when the last one is over.
+    // The outage is over before the step begins, or begins after the last step's end.
     let over = told(&[(8.0, 0.0, Refused), (9.0, 0.0, Acknowledged)], None);
     assert!(over.iter().all(|step| step.probes.is_empty()), "{over:?}");
     let late = told(&[(41.0, 0.0, Refused), (44.0, 0.0, Acknowledged)], Some(STRETCH_END));
@@ -69,7 +69,7 @@ fn an_outage_that_began_outside_a_step_counts_in_the_next_one_from_its_beginning
 }
 
 #[test]
-fn a_silence_is_a_time_without_a_request_under_way() {
+fn a_silence_is_a_time_without_a_pending_request() {
     use Outcome::{Acknowledged, Indeterminate};
     let silences = |samples: &[(f64, f64, Outcome)]| {
         told(samples, Some(STRETCH_END))
@@ -77,11 +77,11 @@ fn a_silence_is_a_time_without_a_request_under_way() {
             .map(|c| c.probes.get("http").map(|t| t.silence))
             .collect::<Vec<_>>()
     };
-    // From the step's beginning, between two requests, to its end.
+    // From the step's beginning to its end, also between two requests.
     assert_eq!(silences(&[(19.0, 0.0, Acknowledged), (21.0, 0.0, Acknowledged)]), [Some(9.0), None]);
     assert_eq!(silences(&[(11.0, 0.0, Acknowledged), (24.0, 0.0, Acknowledged)]), [Some(13.0), None]);
     assert_eq!(silences(&[(13.0, 0.0, Acknowledged), (20.0, 0.0, Acknowledged)]), [Some(10.0), None]);
-    // A request that waits is none, in whichever step it began.
+    // A pending request is no silence, whichever step it began in.
     assert_eq!(
         silences(&[(22.0, 11_000.0, Indeterminate), (38.0, 15_000.0, Acknowledged)]),
         [Some(1.0), Some(2.0)]
@@ -89,7 +89,7 @@ fn a_silence_is_a_time_without_a_request_under_way() {
 }
 
 #[test]
-fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
+fn a_budget_is_exceeded_only_by_a_larger_value() {
     let samples = [
         (31.0, 0.0, Outcome::Acknowledged),
         (32.0, 0.0, Outcome::Refused),
@@ -107,7 +107,7 @@ fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
     }
 }
 
-/// An outage that begins just before a step ends counts in that step, also while it lasts on in the next ones.
+/// An outage that begins just before a step ends counts in that step, even if it lasts into the next ones.
 #[test]
 fn an_outage_that_began_in_the_step_before_is_a_reason_to_stop() {
     let mut records = super::told();
@@ -134,7 +134,7 @@ fn an_outage_that_began_in_the_step_before_is_a_reason_to_stop() {
     let budgets = Budgets::defaults();
     let over = over_in_stretch(&records, &budgets);
     assert!(over.iter().any(|why| why.contains("http") && why.contains("`drain ")), "{over:?}");
-    // The next stretch is not stopped by what the one before broke.
+    // An outage of one stretch does not stop the next stretch.
     let end = second(records.last().unwrap()) + 0.1;
     put(&mut records, end, Event::Marked { mark: STRETCH_END.into() });
     assert_eq!(over_in_stretch(&records, &budgets), Vec::<String>::new());

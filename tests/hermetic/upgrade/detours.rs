@@ -1,4 +1,4 @@
-//! D1 where an upgrade did not go straight to its end: a step that failed, and plans that were made again.
+//! D1 for upgrades with a detour: a failed step, and plans that were made again.
 
 use seatrial::event::{EndedStep, UpgradeStep};
 use seatrial::event::{Event, Record};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{cluster, comes_out, put, releases, second, told, v, versions};
 
-/// An upgrade that stopped because a kubelet step failed leaves D1 open.
+/// An upgrade that stopped because a kubelet step failed leaves D1 inconclusive.
 #[test]
 fn a_kubelet_step_that_failed_leaves_d1_open() {
     let mut records = told();
@@ -25,10 +25,10 @@ fn a_kubelet_step_that_failed_leaves_d1_open() {
     comes_out(&records, "D1", Conclusion::Inconclusive);
 }
 
-/// An upgrade that was interrupted and gone on with does `apply` again where a kube-proxy was not seen. Its
-/// kubelets came after the first `apply`.
+/// An interrupted upgrade that is resumed repeats `apply` if a kube-proxy was not seen. Its kubelets were upgraded
+/// after the first `apply`.
 #[test]
-fn an_apply_that_is_done_again_does_not_put_the_kubelets_before_it() {
+fn a_repeated_apply_does_not_count_as_after_the_kubelets() {
     let mut records = told();
     let settled = |r: &Record| {
         matches!(&r.event, Event::UpgradeStepStarted(UpgradeStep { step, .. }) if step == "settle")
@@ -63,9 +63,10 @@ fn an_apply_that_is_done_again_does_not_put_the_kubelets_before_it() {
     comes_out(&records, "D1", Conclusion::Passed);
 }
 
-/// What is gone between two plans is in none of the later ones: D1 compares with what there was before the upgrade.
+/// A component that disappears between two plans is in none of the later ones. D1 compares with the components before
+/// the upgrade.
 #[test]
-fn a_coredns_that_is_gone_when_the_upgrade_is_gone_on_with_fails_d1() {
+fn a_coredns_that_is_gone_when_the_upgrade_is_resumed_fails_d1() {
     let mut records = told();
     let is_plan = |r: &Record| matches!(&r.event, Event::UpgradePlanned(_));
     let at = records.iter().rposition(is_plan).unwrap();
@@ -76,7 +77,7 @@ fn a_coredns_that_is_gone_when_the_upgrade_is_gone_on_with_fails_d1() {
     comes_out(&records, "D1", Conclusion::Failed);
 }
 
-/// The last plan began with another version than the one before had come to.
+/// The last plan began with a version that the plan before it had not reached.
 #[test]
 fn a_part_that_changed_between_two_plans_fails_d1() {
     for bend in [
@@ -98,8 +99,8 @@ fn a_part_that_changed_between_two_plans_fails_d1() {
     }
 }
 
-/// The first plan of a cluster that nobody upgrades: an API server that is newer already after `preload`, which
-/// changes nothing, is not as planned.
+/// The first plan for a cluster that nobody upgraded: an API server that is newer after `preload`, which changes
+/// nothing, contradicts the plan.
 #[test]
 fn d1_compares_what_is_seen_after_the_preload_of_a_first_plan() {
     let mut records = told();
@@ -113,13 +114,13 @@ fn d1_compares_what_is_seen_after_the_preload_of_a_first_plan() {
     comes_out(&records, "D1", Conclusion::Failed);
 }
 
-/// An upgrade that went on under a new plan and broke off before the first step's end is not at its end.
+/// An upgrade that continued under a new plan and broke off before the end of its first step is not finished.
 #[test]
 fn a_plan_of_which_no_step_ended_leaves_d1_open() {
     let mut records = told();
     let second = records.iter().rposition(|r| matches!(r.event, Event::UpgradePlanned(_))).unwrap();
     records.truncate(second + 1);
-    // The first one was left before the drain that failed.
+    // The first stretch was left before the failed drain.
     let drain = records.iter().rposition(|r| matches!(r.event, Event::UpgradeStepStarted(_))).unwrap();
     records.drain(drain..second);
     comes_out(&records, "D1", Conclusion::Inconclusive);

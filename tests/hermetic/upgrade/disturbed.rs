@@ -1,4 +1,4 @@
-//! Which pod was disturbed by which step, and why: one pod, or two, beside an upgrade of few steps.
+//! Which step disturbed which pod, and why: one or two pods during a short upgrade.
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome};
@@ -12,7 +12,7 @@ use super::story::{Story, pod};
 use super::{began, comes_out, drain_of_w2, put, second, v};
 use crate::story::changed;
 
-/// A pod, as it is seen at a second: namespace, name, app, node, owner, template, how it is.
+/// A pod as seen at a second: namespace, name, app, node, owner, template, state.
 struct Seen(
     f64,
     &'static str,
@@ -144,7 +144,7 @@ fn a_disturbance_has_its_step_and_its_reason(#[case] pods: &[Seen], #[case] want
 
 type Told2<'t> = (&'t str, &'t str, &'t str);
 
-/// The kubelet of a control plane asks its own API server: while that one is exchanged, its node may be lost.
+/// The kubelet of a control plane asks its own API server. While that server is replaced, the node may be lost.
 #[rstest]
 #[case::own_node("cp", true, true, "the node was lost while its own API server was exchanged")]
 #[case::another_control_plane("cp2", true, true, "nothing")]
@@ -176,9 +176,9 @@ fn a_pod_that_a_taint_drove_from_its_control_plane(
     assert_eq!(found(&s), [(DNS.1.into(), "apply cp".into(), why.into())]);
 }
 
-/// What a pod had when it was first seen is older than the upgrade.
+/// Restarts that a pod had when it was first seen are older than the upgrade.
 #[test]
-fn restarts_are_counted_from_those_of_before() {
+fn restarts_are_counted_from_their_number_before() {
     let mut s = told(&[dns(1.0, "w1", "a", "restarted"), dns(41.0, "w1", "a", "restarted")]);
     assert_eq!(found(&s), []);
     for record in s.records.iter_mut().filter(|r| r.mono_us == 41_000_000) {
@@ -189,7 +189,7 @@ fn restarts_are_counted_from_those_of_before() {
     assert_eq!(found(&s), [(format!("{} x1", DNS.1), "kubelet w1".into(), NEW_KUBELET.into())]);
 }
 
-/// A step without an end lasts until the next one begins, and a while longer for what is told late.
+/// A step without an end lasts until the next one begins, plus a margin for late records.
 #[test]
 fn a_step_without_an_end_lasts_to_the_next() {
     for (second, why) in [(84.0, NEW_KUBELET), (86.0, "nothing")] {
@@ -199,7 +199,7 @@ fn a_step_without_an_end_lasts_to_the_next() {
     }
 }
 
-/// A drain that was given up does not say whom it had evicted.
+/// A drain that was given up does not record which pods it had evicted.
 #[test]
 fn a_drain_that_was_given_up_explains_each_of_its_pods() {
     for (error, why) in [(Some("given up"), EVICTED), (None, "nothing")] {
@@ -214,7 +214,7 @@ fn a_drain_that_was_given_up_explains_each_of_its_pods() {
     }
 }
 
-/// A container's restarts: when they are seen, how often it was restarted in all, how it had ended.
+/// A container's restarts: the second at which they are seen, their total, and how the container had ended.
 fn restarts(s: &mut Story, seen: &[(f64, i64, &str)]) {
     s.changed_at(1.0, dns_that(0, None));
     for (second, count, ended) in seen {
@@ -237,7 +237,7 @@ impl Story {
         self.changed(Change::Modified, object);
     }
 
-    /// The API answers at a second, or does not.
+    /// Whether the API answers at a second.
     fn api(&mut self, second: f64, outcome: Outcome) {
         self.at = second;
         self.add(Event::Sampled { probe: "api".into(), outcome, took_ms: 1.0, detail: String::new() });
@@ -279,9 +279,9 @@ fn what_ended_while_the_api_was_away_is_explained_by_that_once(
     }
 }
 
-/// The report that a run stores is read from the file, of which it holds only a part.
+/// The report that a run stores is made from the file, which holds only a part of the records.
 #[test]
-fn the_stored_report_tells_of_the_same_pods() {
+fn the_stored_report_names_the_same_pods() {
     let pods = [
         api(12.0, "cp", "b", "ending"),
         dns(1.0, "w2", "a", "ready"),
@@ -300,7 +300,7 @@ fn the_stored_report_tells_of_the_same_pods() {
         record.scope.scenario = Some("upgrade".into());
         let Event::ObjectChanged { name, object, .. } = &mut record.event else { continue };
         if name == DNS.0 {
-            // As a static pod says what it was made from.
+            // The annotation of a static pod with the hash of its manifest.
             let hash = object["metadata"]["labels"]["pod-template-hash"].take();
             object["metadata"]["annotations"] = json!({"kubernetes.io/config.hash": hash, "other": "x"});
         }
@@ -325,10 +325,10 @@ fn the_stored_report_tells_of_the_same_pods() {
     }
 }
 
-/// A CoreDNS that goes for no reason in `preload` is not excused by a template that comes a whole
+/// A CoreDNS pod that is deleted for no reason in `preload` is not excused by a new template that appears a whole
 /// upgrade later.
 #[test]
-fn a_system_pod_that_went_long_before_a_rollout_was_not_replaced_by_it() {
+fn a_system_pod_deleted_long_before_a_rollout_was_not_replaced_by_it() {
     let pod = |name: &str, template: &str, ready: bool| {
         json!({
             "kind": "Pod",
@@ -359,7 +359,7 @@ fn a_system_pod_that_went_long_before_a_rollout_was_not_replaced_by_it() {
     comes_out(&without, "D4", Conclusion::Failed);
 }
 
-/// A pod of somebody else's, with its controller's kind and its container's restarts.
+/// A foreign pod, with its controller's kind and its container's restarts.
 fn theirs(name: &str, node: &str, owner: &str, phase: &str, restarts: i64) -> Event {
     changed(json!({
         "kind": "Pod",
@@ -371,10 +371,10 @@ fn theirs(name: &str, node: &str, owner: &str, phase: &str, restarts: i64) -> Ev
     }))
 }
 
-/// A scheduler on another control plane crashes seven times in the step `apply`, while the API answers all the
-/// while: its own API server is not touched, and one lost leader explains one restart.
+/// A scheduler on another control plane crashes seven times in the step `apply`, while the API always answers. Its
+/// own API server is not touched, and one lost leader election explains only one restart.
 #[test]
-fn a_scheduler_that_crashes_over_and_over_on_another_control_plane_is_no_exchange() {
+fn a_scheduler_that_keeps_crashing_on_another_control_plane_is_disturbed() {
     let mut records = super::told();
     let scheduler = |times| theirs("kube-scheduler-cp2", "cp2", "Node", "Running", times);
     let (first, at) = (second(&records[0]), began(&records, "apply"));
@@ -387,9 +387,9 @@ fn a_scheduler_that_crashes_over_and_over_on_another_control_plane_is_no_exchang
     comes_out(&records, "D4", Conclusion::Failed);
 }
 
-/// A Job that comes to its good end was not disturbed by anybody.
+/// A Job that succeeds was not disturbed.
 #[test]
-fn a_job_that_succeeds_while_a_node_is_drained_is_no_disturbance() {
+fn a_job_that_succeeds_while_a_node_is_drained_was_not_disturbed() {
     let mut records = super::told();
     let at = drain_of_w2(&records);
     put(&mut records, at + 0.5, theirs("backup-1", "w1", "Job", "Running", 0));

@@ -54,7 +54,7 @@ fn cordoned(fake: &FakeApi) -> bool {
 #[tokio::test]
 async fn only_the_pods_that_a_drain_moves_are_evicted() {
     let fake = cluster().await;
-    // The API server restarts, and has not its rules at once: neither ends a drain.
+    // The API server restarts and does not have its authorization rules at once. Neither ends a drain.
     fake.trouble("PATCH", "/nodes/w1", false, 1, Trouble::Code(503));
     fake.trouble("GET", "/pods", false, 1, Trouble::Code(403));
     let evicted = drain(&fake.client().await, "w1", soon()).await.unwrap();
@@ -69,7 +69,7 @@ async fn only_the_pods_that_a_drain_moves_are_evicted() {
 }
 
 #[tokio::test]
-async fn a_node_that_somebody_cordoned_before_a_drain_stays_that_persons() {
+async fn a_node_that_somebody_cordoned_before_a_drain_stays_cordoned() {
     let fake = cluster().await;
     let mut closed = fake.get("Node", "", "w1").unwrap();
     closed["spec"]["unschedulable"] = json!(true);
@@ -79,7 +79,7 @@ async fn a_node_that_somebody_cordoned_before_a_drain_stays_that_persons() {
 }
 
 #[tokio::test]
-async fn a_budget_that_forbids_it_is_named_with_its_pod() {
+async fn a_budget_that_forbids_the_eviction_is_named_with_its_pod() {
     let fake = cluster().await;
     let budget = |name: &str, app: &str| {
         json!({
@@ -101,13 +101,13 @@ async fn a_budget_that_forbids_it_is_named_with_its_pod() {
     assert_eq!((pod.as_str(), node.as_str()), ("default/web-1", "w1"));
     let budget = "PodDisruptionBudget default/keep has 1 healthy pods of 1 that must stay";
     assert!(why.starts_with(&format!("{budget}, not ready: ")) && why.contains("default/sick"), "{why}");
-    // The API's own words stay.
+    // The message contains the API's own words.
     assert!(why.ends_with("; too many requests (429 TooManyRequests)"), "{why}");
     assert!(fake.get("Pod", "default", "web-1").is_some());
     assert!(error.hint().unwrap().contains("add a replica"));
 }
 
-/// No later request succeeds, whatever words the server has for that.
+/// With two budgets no later request succeeds, whatever the server answers.
 #[tokio::test]
 async fn two_budgets_for_one_pod_end_the_eviction_at_once() {
     let fake = cluster().await;
@@ -136,8 +136,8 @@ async fn an_eviction_that_is_forbidden_for_a_while_is_asked_for_again() {
     assert_eq!(evicted, ["default/web-1"]);
 }
 
-/// The eviction is done and its answer lost; by the next try a StatefulSet has the name in use again, and a
-/// budget may forbid to evict the replacement, too.
+/// The eviction succeeds and its answer is lost. By the next try a StatefulSet has created a pod of the same name,
+/// and a budget may forbid its eviction.
 #[rstest]
 #[case::free(0)]
 #[case::forbidden(100)]
@@ -148,7 +148,7 @@ async fn the_replacement_of_an_evicted_pod_stays(#[case] forbidden: usize) {
     let old = fake.put(pod("db-0", "w1", "StatefulSet"));
     fake.trouble("POST", "/eviction", false, 1, Trouble::Reset);
     fake.trouble("POST", "/eviction", false, forbidden, Trouble::TooMany { retry_after: 10 });
-    // Nor is the API there at once to say what became of the pod.
+    // The API is also unavailable when the drain looks for the pod.
     fake.trouble("GET", "/pods/db-0", false, 1, Trouble::Code(503));
     let replaced = async {
         let deadline = soon();
@@ -168,7 +168,7 @@ async fn the_replacement_of_an_evicted_pod_stays(#[case] forbidden: usize) {
     assert_eq!(fake.get("Pod", "default", "db-0"), Some(new));
 }
 
-/// A conflict that is not about the UID is no proof that the pod is gone.
+/// A conflict about something other than the UID does not prove that the pod is gone.
 #[tokio::test]
 async fn a_pod_that_changes_while_it_is_evicted_is_evicted_all_the_same() {
     let fake = cluster().await;
@@ -194,9 +194,9 @@ async fn moving(node: &str) -> Ground {
     ground
 }
 
-/// Its API server goes next, and then nobody hears of a new endpoint.
+/// This node's API server is upgraded next, and no new endpoint is published meanwhile.
 #[tokio::test]
-async fn a_control_planes_drain_waits_until_what_went_is_ready_elsewhere() {
+async fn a_control_planes_drain_waits_until_replacements_are_ready() {
     let ground = moving("cp").await;
     let becomes_ready = async {
         let deadline = soon();
@@ -214,9 +214,9 @@ async fn a_control_planes_drain_waits_until_what_went_is_ready_elsewhere() {
     assert_eq!(ended.unwrap(), json!({"evicted": ["default/dns-1"], "ready_elsewhere": true}));
 }
 
-/// What may run nowhere else must not keep a node from its upgrade.
+/// A pod that can run nowhere else must not block a node's upgrade.
 #[tokio::test]
-async fn a_control_planes_drain_goes_on_without_what_does_not_become_ready() {
+async fn a_control_planes_drain_continues_without_a_ready_replacement() {
     let ground = moving("cp").await;
     let deadline = Deadline::after(Duration::from_secs(4));
     let (ended, journal) = ground.run(&DRAIN, "cp", &[], deadline).await;
@@ -226,7 +226,7 @@ async fn a_control_planes_drain_goes_on_without_what_does_not_become_ready() {
 }
 
 #[tokio::test]
-async fn a_workers_drain_does_not_wait_for_what_went() {
+async fn a_workers_drain_does_not_wait_for_replacements() {
     let ground = moving("w").await;
     let (ended, _) = ground.run(&DRAIN, "w", &[], soon()).await;
     let evicted = json!(["default/dns-1", "default/web-1"]);

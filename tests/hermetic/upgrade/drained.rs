@@ -1,4 +1,4 @@
-//! Drains as D3 and D4 see them: those of every hop, the pods of the story alone, and what a gap in a watch hides.
+//! Drains as D3 and D4 judge them: drains of every hop, only the story's pods, and gaps in watches.
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
@@ -10,7 +10,7 @@ use super::{comes_out, drain_of_w2, pod_at, put, second, told};
 use crate::passing_histories::{fact, unready};
 use crate::story::changed;
 
-/// The upgrade as told, and a second hop in which nodes and pods do nothing: no node was closed, no pod moved.
+/// The made-up upgrade, and a second hop in which no node was cordoned and no pod moved.
 fn second_hop_without_a_drain() -> Vec<Record> {
     let mut records = told();
     let of_upgrade = |r: &&Record| {
@@ -32,13 +32,14 @@ fn second_hop_without_a_drain() -> Vec<Record> {
     records
 }
 
-/// D3 looks at the first drain of each worker. That of the second hop may have closed and moved nothing.
+/// D3 once looked only at the first drain of each worker. The drain of the second hop may have cordoned and moved
+/// nothing.
 #[test]
 fn d3_looks_at_the_drains_of_every_hop() {
     comes_out(&second_hop_without_a_drain(), "D3", Failed);
 }
 
-/// A pod of somebody else's with the label `app=web` counts for the budget of the story's Deployment.
+/// A foreign pod with the label `app=web` once counted in the budget of the story's Deployment.
 #[test]
 fn d3_counts_the_pods_of_its_own_namespace() {
     let mut records = told();
@@ -59,8 +60,8 @@ fn d3_counts_the_pods_of_its_own_namespace() {
     comes_out(&records, "D3", Failed);
 }
 
-/// The watch of Events breaks off after the drain, while the pod still waits for its node: that nothing was said may
-/// be a gap, and is no failure.
+/// The watch of Events is interrupted after the drain, while the pod still waits for its node. A missing event may
+/// then be a gap, and is no failure.
 #[test]
 fn a_gap_in_the_events_while_the_pod_waits_leaves_d4_open() {
     let mut records = told();
@@ -77,8 +78,8 @@ fn a_gap_in_the_events_while_the_pod_waits_leaves_d4_open() {
     comes_out(&records, "D4", Inconclusive);
 }
 
-/// The same in D4: a gap in the watch of Events while another node was drained opens the node on which the MySQL
-/// serves that has one home.
+/// The same in D4: a gap in the watch of Events during another node's drain must not affect the check on the node of
+/// the pinned MySQL.
 #[test]
 fn a_gap_in_a_watch_does_not_open_what_d4_observed() {
     let mut records = told();
@@ -91,9 +92,10 @@ fn a_gap_in_a_watch_does_not_open_what_d4_observed() {
     comes_out(&records, "D4", Failed);
 }
 
-/// An earlier drain broke off since the API was away, and the upgrade went on. The budget was honoured all the same.
+/// An earlier drain failed because the API was unavailable, and the upgrade continued. The budget was respected
+/// nevertheless.
 #[test]
-fn a_drain_that_broke_off_for_another_reason_hides_not_the_one_that_was_forbidden() {
+fn a_drain_that_failed_for_another_reason_does_not_hide_the_forbidden_one() {
     let mut records = told();
     let began = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "drain");
     let forbidden =
@@ -109,7 +111,7 @@ fn a_drain_that_broke_off_for_another_reason_hides_not_the_one_that_was_forbidde
     comes_out(&records, "D3", Passed);
 }
 
-/// A pod of somebody's in another namespace.
+/// A foreign pod in another namespace.
 fn foreign(name: &str, app: &str, node: &str, owner: &str) -> Event {
     changed(json!({
         "kind": "Pod",
@@ -122,27 +124,27 @@ fn foreign(name: &str, app: &str, node: &str, owner: &str) -> Event {
     }))
 }
 
-/// Somebody's agent on each node has the label `app=web`, in a namespace of its own: a drain leaves it, as it should.
+/// A foreign agent on each node has the label `app=web`, in its own namespace. A drain correctly leaves it in place.
 #[test]
-fn a_pod_of_another_namespace_is_none_that_a_drain_had_to_move() {
+fn a_drain_need_not_move_pods_of_another_namespace() {
     let mut records = told();
     let first = second(&records[0]);
     put(&mut records, first, foreign("agent-w2", "web", "w2", "DaemonSet"));
     comes_out(&records, "D3", Passed);
 }
 
-/// Somebody's MySQL comes up elsewhere while the node of the story's is drained.
+/// A foreign MySQL starts elsewhere while the node of the story's MySQL is drained.
 #[test]
-fn a_mysql_of_another_namespace_is_none_that_had_to_wait() {
+fn a_mysql_of_another_namespace_need_not_wait() {
     let mut records = told();
     let at = drain_of_w2(&records);
     put(&mut records, at + 0.5, foreign("shops-mysql", "mysql", "w1", "ReplicaSet"));
     comes_out(&records, "D4", Passed);
 }
 
-/// The watch of a control plane that was just upgraded may be seconds behind the answer to the uncordon.
+/// The watch through a control plane that was just upgraded may be seconds behind the answer to the uncordon request.
 #[test]
-fn a_node_that_is_seen_open_late_was_opened() {
+fn a_node_that_is_seen_schedulable_late_was_uncordoned() {
     let mut records = told();
     let failed = |e: &Event| matches!(e, Event::UpgradeStepEnded(e) if e.error.is_some());
     let end = records.iter().position(|r| failed(&r.event)).unwrap();

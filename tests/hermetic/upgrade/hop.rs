@@ -1,5 +1,5 @@
-//! A hop against a fake cluster: what is seen after a step is compared with the plan, and a step that changed nothing
-//! leaves the cluster as usable as it was.
+//! A hop against a fake cluster. The cluster after a step is compared with the plan, and a failed step that changed
+//! nothing leaves the cluster usable.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::refused::{Ground, ground};
 use super::v;
 use crate::fake_api::Trouble;
 
-/// Time for what comes late.
+/// Time for changes that become visible late.
 const SOON: Duration = Duration::from_secs(20);
 const CONFIG: &str = "/configmaps/kubeadm-config";
 
@@ -34,7 +34,7 @@ async fn a_difference_from_the_plan_stops_the_upgrade_with_its_name() {
     );
     assert!(error.hint().unwrap().contains("continues from there"));
     assert!(!entry.done && !entry.safe, "{entry:?}");
-    // The judge is given what was seen, and compares by itself.
+    // The judge gets the observed versions, and compares by itself.
     let (result, seen) = told.unwrap();
     assert!(result.is_ok() && seen.is_some_and(|s| s.config == Some(v("1.34.4"))));
 }
@@ -51,12 +51,12 @@ async fn a_component_that_is_gone_after_a_step_stops_the_upgrade() {
 }
 
 #[tokio::test]
-async fn what_is_seen_a_moment_late_is_waited_for() {
+async fn a_change_that_becomes_visible_late_is_waited_for() {
     let ground = ground().await;
     let planned = |s: &mut seatrial::upgrade::State| s.config = Some(v("1.35.4"));
     let late = async {
         let deadline = Deadline::after(SOON);
-        // Once for the facts, once after the step.
+        // Read once for the facts, and once after the step.
         while asked_for_config(&ground) < 2 {
             assert!(!deadline.is_over(), "it never looked");
             deadline.pause(Duration::from_millis(5)).await;
@@ -75,7 +75,7 @@ async fn an_api_that_does_not_answer_after_a_step_is_asked_again() {
     let ground = ground().await;
     let facts = ground.facts().await;
     assert_eq!(facts.state.config, Some(v("1.34.4")));
-    // The trouble begins with the look after the step.
+    // The trouble begins with the first read after the step.
     let troubled = async {
         let deadline = Deadline::after(SOON);
         while asked_for_config(&ground) < 2 {
@@ -90,7 +90,7 @@ async fn an_api_that_does_not_answer_after_a_step_is_asked_again() {
     assert!(asked_for_config(&ground) >= 5, "{:?}", ground.api.requests());
 }
 
-/// kubeadm of the new release fails; `code` is what the node says of the fingerprint from before.
+/// kubeadm of the new release fails. `code` is the node's exit code for the comparison with the earlier fingerprint.
 async fn failing(code: i64) -> (UpgradeError, seatrial::cluster::JournalEntry) {
     const SAID: &str = "failed
 [upgrade/preflight] Running preflight checks
@@ -116,7 +116,7 @@ To see the stack trace of this error execute with --v=5 or higher
 }
 
 #[tokio::test]
-async fn checks_of_kubeadm_that_failed_are_told_whole_and_leave_the_cluster_usable() {
+async fn failed_checks_of_kubeadm_are_reported_in_full_and_leave_the_cluster_usable() {
     let (error, entry) = failing(0).await;
     let text = chain(&error);
     assert!(
@@ -135,7 +135,7 @@ async fn checks_of_kubeadm_that_failed_are_told_whole_and_leave_the_cluster_usab
 }
 
 #[tokio::test]
-async fn a_kubeadm_that_had_begun_to_change_its_node_leaves_the_upgrade_open() {
+async fn a_kubeadm_that_had_begun_to_change_its_node_leaves_the_upgrade_unfinished() {
     let (error, entry) = failing(1).await;
     assert!(
         chain(&error).contains("kubeadm failed on cp: error: error execution phase"),
@@ -154,10 +154,10 @@ async fn loaded() -> Ground {
     ground
 }
 
-/// The upgrade is resumed while kube-proxy is being rolled out. The plan has each node as it was seen; one node comes to
+/// The upgrade is resumed during kube-proxy's rollout. The plan has the versions of that moment, and one node gets
 /// the new version before `preload` ends.
 #[tokio::test]
-async fn a_rollout_that_goes_on_while_one_plans_does_not_stop_the_upgrade() {
+async fn a_rollout_during_planning_does_not_stop_the_upgrade() {
     let ground = loaded().await;
     let image = |name: &str, image: &str| {
         ground.api.change("Pod", "kube-system", name, |pod| {
@@ -174,9 +174,9 @@ async fn a_rollout_that_goes_on_while_one_plans_does_not_stop_the_upgrade() {
     assert_eq!(ended.unwrap(), Ending::Complete);
 }
 
-/// A static pod was not shown when the plan was made, as right after its manifest was put back.
+/// When the plan was made, the API did not show a static pod whose manifest had just been put back.
 #[tokio::test]
-async fn a_static_pod_that_comes_back_while_one_plans_does_not_stop_the_upgrade() {
+async fn a_static_pod_that_returns_during_planning_does_not_stop_the_upgrade() {
     let ground = loaded().await;
     let scheduler = ground.api.get("Pod", "kube-system", "kube-scheduler").unwrap();
     ground.api.remove("Pod", "kube-system", "kube-scheduler");
@@ -184,7 +184,7 @@ async fn a_static_pod_that_comes_back_while_one_plans_does_not_stop_the_upgrade(
     assert_eq!(ended.unwrap(), Ending::Complete);
 }
 
-/// `preload` changes nothing: a difference that is seen after it does not make the cluster unusable.
+/// `preload` changes nothing, so a difference that is seen after it does not make the cluster unusable.
 #[tokio::test]
 async fn a_difference_after_preload_leaves_the_journal_as_it_was() {
     let ground = loaded().await;
@@ -194,8 +194,8 @@ async fn a_difference_after_preload_leaves_the_journal_as_it_was() {
     assert!(entry.step.is_none() && entry.safe, "{entry:?}");
 }
 
-/// kubeadm of `configure` may end well and leave CoreDNS behind: it skips the addons where it does not see every control
-/// plane new. The next plan has the step again, and its unit, which has ended well, is started again.
+/// kubeadm in `configure` may succeed and leave CoreDNS outdated: it skips the addons until it sees every control
+/// plane upgraded. The next plan repeats the step and starts its unit again, although that has succeeded.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test runs a script as it is")]
 fn a_step_that_is_planned_again_is_run_again() {
@@ -204,7 +204,7 @@ fn a_step_that_is_planned_again_is_run_again() {
     let dir = tempfile::tempdir().unwrap();
     let place = |name: &str| dir.path().join(name).display().to_string();
     let script = script.replace("/kind/upgrade", dir.path().to_str().unwrap());
-    // The unit has ended well (`RemainAfterExit`), until it is stopped.
+    // The unit has succeeded (`RemainAfterExit`), and stays so until it is stopped.
     let stubs = format!(
         r#"systemctl() {{ case $1 in
   show) [ -e {stopped} ] && echo inactive || echo active ;;

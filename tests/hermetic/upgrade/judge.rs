@@ -1,5 +1,4 @@
-//! Part D judged from made-up records: a sound story passes, and each thing that can go wrong turns
-//! its claim.
+//! Part D judged from made-up records: a story without an error passes, and each falsehood turns its claim.
 
 use seatrial::judge::upgrade::facts;
 use std::collections::BTreeMap;
@@ -37,7 +36,7 @@ fn without_evidence_nothing_passes() {
 fn versions_out_of_order_fail() {
     told(Wrong { stale: true, ..Wrong::default() }).wrong("D1", "is ahead of kube-apiserver 1.34.4");
     let mut story = told(Wrong::default());
-    // A step of no plan.
+    // A step that is in no plan.
     let step = EndedStep {
         to: v("1.35.4"),
         step: "apply".into(),
@@ -55,7 +54,7 @@ fn versions_out_of_order_fail() {
 }
 
 #[test]
-fn an_upgrade_that_did_not_arrive_fails() {
+fn an_upgrade_that_did_not_reach_its_version_fails() {
     let mut story = told(Wrong::default());
     let last = story
         .records
@@ -70,7 +69,7 @@ fn an_upgrade_that_did_not_arrive_fails() {
 }
 
 #[test]
-fn an_outage_counts_in_the_step_that_it_began_in() {
+fn an_outage_counts_in_the_step_in_which_it_began() {
     let story = told(Wrong { outage: 4, ..Wrong::default() });
     story.wrong("D2", "`apply cp`: http 4 of 8 requests failed, longest time without an answer 5.0 s of 2 s, 5.0 s of 4 s in all");
     let cost = costs(&story.records);
@@ -86,7 +85,7 @@ fn an_outage_counts_in_the_step_that_it_began_in() {
     assert_eq!(told(Wrong { outage: 1, ..Wrong::default() }).judge("D2").0, Conclusion::Passed);
 }
 
-/// From the beginning of the first step to the end of the last stretch the clocks must agree.
+/// The clocks must agree from the beginning of the first step to the end of the last stretch.
 #[test]
 fn a_jump_of_the_wall_clock_counts_from_the_first_step_to_the_last_stretchs_end() {
     let whole = told(Wrong::default());
@@ -147,7 +146,7 @@ fn out_of_memory(lies: bool) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
-/// The versions after each step are others than they were; steps are counted from 0.
+/// Changes the versions after each step; steps are counted from 0.
 fn seen(lies: bool, bend: impl Fn(usize, &mut State)) -> Found {
     let mut story = told(Wrong::default());
     let ended = story.records.iter_mut().filter_map(|r| match &mut r.event {
@@ -174,7 +173,7 @@ fn left_out(lies: bool) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
-/// The upgrade as told, then the same once more from there to 1.36.3, without some of its steps.
+/// The made-up upgrade, followed by the same upgrade from there to 1.36.3 without some of its steps.
 fn two_hops(lies: bool, without: fn(&EndedStep) -> bool) -> Found {
     let mut story = told(Wrong::default());
     let of_upgrade = |r: &&Record| {
@@ -203,8 +202,8 @@ fn two_hops(lies: bool, without: fn(&EndedStep) -> bool) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
-/// While kube-proxy is rolled out, one node after another has none, and others have that of before; when the
-/// upgrade has settled none of that is left.
+/// During kube-proxy's rollout, one node after another has no kube-proxy, and others have the old one. When the
+/// upgrade has settled, every node has the new one.
 #[test]
 fn a_rollout_of_kube_proxy_may_be_under_way_until_the_upgrade_settles() {
     let under_way = |from: &str, to: &str, gone: &[&str], left: &str| {
@@ -229,7 +228,7 @@ fn a_rollout_of_kube_proxy_may_be_under_way_until_the_upgrade_settles() {
     assert_eq!(under_way("preload", "preload", &["w1"], "1.34.4"), (Conclusion::Failed, true));
 }
 
-/// HTTP asks twice a second, and every second answer is no good one: no outage is a long one.
+/// HTTP asks twice a second, and every second answer is bad: no single outage is long.
 fn every_second(lies: bool) -> Found {
     let mut story = told(Wrong::default());
     let last = story.records.last().unwrap().mono_us;
@@ -247,7 +246,7 @@ fn every_second(lies: bool) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
-/// One lie a field of [`Wrong`].
+/// One lie for each field of [`Wrong`].
 pub static LIES: &[Lie] = &[
     played(
         "an API server that was never upgraded",
@@ -577,7 +576,7 @@ fn each_disturbed_pod_has_its_step_and_its_reason() {
 }
 
 #[test]
-fn rows_that_stayed_behind_are_named_by_ranges() {
+fn lost_rows_are_named_by_ranges() {
     let (conclusion, evidence) = told(Wrong::default()).judge("D4");
     assert_eq!(conclusion, Conclusion::Passed);
     assert!(evidence.ends_with("trap: rows 1-3 stayed on w2"), "{evidence}");

@@ -1,4 +1,4 @@
-//! Upgrades without a cluster: plans from made-up facts, each refusal, and what a drain says.
+//! Upgrades without a cluster: plans from made-up facts, each refusal, and messages of drains.
 
 mod budgets;
 mod conditions;
@@ -26,7 +26,7 @@ use seatrial::node::Role;
 use seatrial::upgrade::{ClusterFacts, Component, NodeFacts, ReleaseFacts, State};
 use serde_json::Value;
 
-/// The records of a sound upgrade.
+/// The records of an upgrade without an error.
 pub fn told() -> Vec<Record> {
     story::told(story::Wrong::default()).records
 }
@@ -36,7 +36,7 @@ pub fn v(text: &str) -> Version {
     text.parse().unwrap()
 }
 
-/// A sound cluster of 1.34.4 with these nodes: `cp` and the like are control planes, `w` workers.
+/// A healthy cluster of 1.34.4 with these nodes: names that begin with `cp` are control planes, with `w` workers.
 pub fn cluster(nodes: &[&str]) -> ClusterFacts {
     let node = |name: &&str| NodeFacts {
         name: (*name).into(),
@@ -69,7 +69,7 @@ pub fn cluster(nodes: &[&str]) -> ClusterFacts {
     }
 }
 
-/// What an image profile has.
+/// The images of a profile.
 pub fn releases() -> Vec<ReleaseFacts> {
     let release = |version: &str, etcd: &str, coredns: &str| ReleaseFacts {
         version: v(version),
@@ -88,7 +88,7 @@ pub fn releases() -> Vec<ReleaseFacts> {
     ]
 }
 
-/// Puts an event among records at a second of their clock, after what is there at that second.
+/// Inserts an event at a second of the records' clock, after the records of that second.
 pub fn put(records: &mut Vec<Record>, second: f64, event: Event) {
     let mono_us = (second * 1e6) as u64;
     let at = records.iter().position(|r| r.mono_us > mono_us).unwrap_or(records.len());
@@ -112,7 +112,7 @@ pub fn began(records: &[Record], step: &str) -> f64 {
     second(records.iter().find(is).unwrap())
 }
 
-/// Judges a claim from what is recorded before its judgement.
+/// Judges a claim from the records before its judgement.
 #[track_caller]
 pub fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
     let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim: id, .. } if id == claim);
@@ -121,7 +121,7 @@ pub fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
     assert_eq!(finding.conclusion(), right, "{claim}: {}", finding.evidence());
 }
 
-/// Bends the versions after every step.
+/// Changes the versions after every step.
 pub fn versions(records: &mut [Record], bend: impl Fn(&mut State)) {
     for record in records {
         if let Event::UpgradeStepEnded(ended) = &mut record.event {

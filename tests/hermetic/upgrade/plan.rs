@@ -1,4 +1,4 @@
-//! What is planned, and each reason not to begin.
+//! The steps of plans, and each reason to refuse an upgrade.
 
 use rstest::rstest;
 use seatrial::judge::upgrade::{AHEAD, SKIPPED};
@@ -13,7 +13,7 @@ fn plan(facts: &ClusterFacts, to: &str) -> Result<UpgradePlan, Vec<Refusal>> {
     UpgradePlan::make(facts, &releases(), v(to), EtcdPolicy::Upgrade)
 }
 
-/// The one reason not to begin.
+/// The only reason to refuse this upgrade.
 fn refusal(facts: &ClusterFacts, to: &str) -> Refusal {
     let mut refused = plan(facts, to).expect_err("it was planned");
     assert_eq!(refused.len(), 1, "{refused:?}");
@@ -60,7 +60,7 @@ fn control_planes_come_before_kubelets_and_workers_one_after_another() {
 }
 
 #[test]
-fn no_state_of_any_plan_breaks_a_rule_of_skew() {
+fn no_state_of_any_plan_violates_the_skew_policy() {
     for nodes in [&["cp"][..], &["cp", "w1", "w2"], &["cp", "cp2", "cp3", "w1", "w2"]] {
         for to in ["1.34.4", "1.35.4", "1.36.3", "1.37.2"] {
             let plan = plan(&cluster(nodes), to).unwrap();
@@ -78,7 +78,7 @@ fn with_three_control_planes_no_kubelet_is_new_before_every_server_is() {
         titles(&plan)[..6],
         ["preload", "apply cp", "configure cp2", "configure cp3", "drain cp", "kubelet cp"]
     );
-    // kubeadm changes kube-proxy with the last control plane.
+    // kubeadm upgrades kube-proxy together with the last control plane.
     let proxy = |i: usize| plan.hops[0].steps[i].after.proxies["w1"];
     assert_eq!([proxy(1), proxy(2), proxy(3)], [v("1.34.4"), v("1.34.4"), v("1.35.4")]);
 }
@@ -95,9 +95,9 @@ fn several_minor_versions_are_several_hops() {
 }
 
 #[test]
-fn what_is_done_is_not_done_again() {
+fn finished_steps_are_not_repeated() {
     let whole = plan(&three(), "1.35.4").unwrap();
-    // Killed after any step: the plan made anew is the rest, from the beginning of that node.
+    // After a kill in any step, the new plan has the remaining steps, from the beginning of that node.
     for (i, step) in whole.hops[0].steps.iter().enumerate() {
         let mut facts = three();
         facts.state = step.after.clone();
@@ -135,7 +135,7 @@ fn etcd_may_stay() {
 }
 
 #[test]
-fn one_can_stop_where_no_node_is_between_two_versions() {
+fn an_upgrade_may_stop_where_no_node_is_between_two_versions() {
     let plan = plan(&three(), "1.36.3").unwrap();
     let control_planes = ["cp".to_owned()];
     let stop = |name: &str| plan.stop_after(name, &control_planes).map_err(|error| error.to_string());
@@ -156,7 +156,7 @@ fn a_minor_version_without_a_release_is_not_skipped() {
     let refused = UpgradePlan::make(&three(), &few, v("1.36.3"), EtcdPolicy::Upgrade).unwrap_err();
     let text = refused[0].to_string();
     assert!(matches!(&refused[..], [Refusal::SkipsMinor { line, .. }] if line == "1.35"), "{text}");
-    // D1 looks for these words in the recorded answer, also of older runs.
+    // D1 looks for these words in the recorded answer, also in older runs.
     assert!(text.ends_with("no minor version is skipped") && text.ends_with(SKIPPED), "{text}");
 }
 
@@ -179,7 +179,7 @@ fn a_kubelet_ahead_of_the_api_server_is_refused() {
 }
 
 #[test]
-fn every_node_must_be_ours_ready_and_open() {
+fn every_node_must_be_ours_ready_and_schedulable() {
     type Change = fn(&mut ClusterFacts);
     let cases: [(Change, &str); 3] = [
         (
@@ -216,7 +216,7 @@ fn a_budget_that_never_allows_an_eviction_is_named_with_its_pod() {
         refusal(&facts, "1.35.4").to_string(),
         "PodDisruptionBudget shop/web never allows the eviction of shop/web-1 from w1: 1 of 1 pods must stay"
     );
-    // One that does not allow it right now is waited for, and told beforehand.
+    // A budget that forbids the eviction only at the moment is waited for, and reported beforehand.
     (budget.expected, budget.healthy) = (2, 1);
     facts.budgets = vec![budget];
     assert!(plan(&facts, "1.35.4").unwrap().warnings[0].contains("PodDisruptionBudget shop/web"));
@@ -242,7 +242,7 @@ fn disk_is_counted_over_all_nodes_and_hops() {
 }
 
 #[test]
-fn a_kubelet_that_refuses_cgroup_v1_is_not_begun_with() {
+fn a_kubelet_that_refuses_cgroup_v1_is_refused_before_the_first_step() {
     for told in [None, Some(true)] {
         let mut facts = three();
         facts.fail_cgroup_v1 = told;
@@ -259,7 +259,7 @@ fn a_kubelet_that_refuses_cgroup_v1_is_not_begun_with() {
 }
 
 #[test]
-fn a_version_that_cannot_be_had_is_refused_with_the_reason() {
+fn an_unavailable_version_is_refused_with_the_reason() {
     let mut dear = releases();
     dear[3].unreachable = Some("making root file systems needs root".into());
     let refused = UpgradePlan::make(&three(), &dear, v("1.36.3"), EtcdPolicy::Upgrade).unwrap_err();
@@ -272,7 +272,7 @@ fn a_version_that_cannot_be_had_is_refused_with_the_reason() {
 }
 
 #[test]
-fn etcd_and_coredns_are_held_against_what_the_new_kubeadm_names() {
+fn etcd_and_coredns_are_compared_with_the_new_kubeadms_versions() {
     let mut facts = three();
     facts.state.control_planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
     let text = refusal(&facts, "1.35.4").to_string();
@@ -283,7 +283,7 @@ fn etcd_and_coredns_are_held_against_what_the_new_kubeadm_names() {
     assert!(refusal(&facts, "1.35.4").to_string().contains("CoreDNS 1.20.0 cannot be downgraded"));
 }
 
-/// What a registry's node image names is not known before it was pulled.
+/// The versions in a registry's node image are unknown until the image was pulled.
 #[test]
 fn a_plan_says_what_it_could_not_check_yet() {
     let mut later = releases();
@@ -305,17 +305,17 @@ fn a_plan_says_what_it_could_not_check_yet() {
 }
 
 #[test]
-fn every_refusal_that_a_command_mends_says_so() {
+fn a_refusal_that_a_command_can_fix_names_the_command() {
     let mut facts = three();
     facts.nodes[1].cordoned = true;
     assert_eq!(refusal(&facts, "1.35.4").hint().as_deref(), Some("kubectl uncordon w1"));
     assert_eq!(facts.of(Role::Worker).count(), 2);
 }
 
-/// An etcd that is not seen counts as done, unlike every other component of the control plane; and one that stayed
-/// behind (the call before had `--keep-etcd`) is skipped where etcd is to be upgraded. Neither has a word in the plan.
+/// An etcd that is not seen once counted as done, unlike every other component of the control plane. An outdated etcd
+/// (an earlier command had `--keep-etcd`) was skipped when etcd had to be upgraded. The plan mentioned neither.
 #[rstest]
-fn an_etcd_that_is_not_at_its_goal_is_brought_along_or_told(
+fn an_etcd_that_is_not_at_its_goal_is_upgraded_or_reported(
     #[values(&["cp", "w1"][..], &["cp", "cp2", "cp3", "w1"])] nodes: &[&str],
     #[values(None, Some("3.6.5"))] etcd: Option<&str>,
 ) {
@@ -323,7 +323,7 @@ fn an_etcd_that_is_not_at_its_goal_is_brought_along_or_told(
         UpgradePlan::make(facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap()
     };
     let mut facts = cluster(nodes);
-    // `apply cp` has come to its end.
+    // `apply cp` has ended.
     let whole = make(&facts);
     facts.state = whole.hops[0].steps.iter().find(|s| s.title() == "apply cp").unwrap().after.clone();
     let parts = facts.state.control_planes.get_mut("cp").unwrap();
@@ -338,9 +338,9 @@ fn an_etcd_that_is_not_at_its_goal_is_brought_along_or_told(
     assert!(arrived || plan.warnings.iter().any(|w| w.contains("etcd")), "{titles:?} {:?}", plan.warnings);
 }
 
-/// The way to 1.36 leads over "the newest release" of 1.35: a candidate of a later one is none.
+/// The way to 1.36 leads through "the newest release" of 1.35. A release candidate is not a release.
 #[test]
-fn a_hop_between_leads_to_a_release_and_to_no_candidate() {
+fn an_intermediate_hop_leads_to_a_release_and_not_to_a_candidate() {
     let mut known = releases();
     let candidate = seatrial::upgrade::ReleaseFacts { version: v("1.35.5-rc.0"), ..known[3].clone() };
     known.push(candidate);

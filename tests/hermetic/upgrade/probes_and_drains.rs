@@ -1,4 +1,4 @@
-//! D2 and D3: who was to ask and to be drained, and who did.
+//! D2 and D3: probes and workers of which no probe asked and no drain is recorded.
 
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::facts;
@@ -11,25 +11,25 @@ fn story() -> Story {
     Story { records: told(), seconds: 0.0 }
 }
 
-/// Without a single probe there is nothing that D2 could show.
+/// Without any probe D2 has no evidence.
 #[test]
-fn nobody_who_asked_is_no_pass_of_d2() {
+fn d2_does_not_pass_without_probes() {
     let mut story = story();
     *story.fact(&facts::PROBES) = json!([]);
     comes_out(&story.records, "D2", Conclusion::Inconclusive);
 }
 
-/// The same for D3 and its workers.
+/// Without any worker D3 has no evidence.
 #[test]
-fn nobody_who_was_drained_is_no_pass_of_d3() {
+fn d3_does_not_pass_without_drains() {
     let mut story = story();
     *story.fact(&facts::WORKERS) = json!([]);
     comes_out(&story.records, "D3", Conclusion::Inconclusive);
 }
 
-/// D2 reads who asked, not only the names that the story observed.
+/// D2 reads the probes that asked, not only the names that the story observed.
 #[test]
-fn a_probe_that_asked_counts_for_d2_though_it_is_not_listed() {
+fn a_probe_that_asked_counts_for_d2_even_if_it_is_not_listed() {
     let mut story = story();
     let from = began(&story.records, "settle");
     for n in 1..=100 {

@@ -1,5 +1,5 @@
-//! Refusals from the cluster itself to the sentence: what a node and the API show becomes the reason
-//! not to begin, and a step that cannot go on says so and leaves nothing closed.
+//! Refusals from the cluster to the message: facts of a node and of the API become the reason to refuse an upgrade. A
+//! step that cannot continue says so, and leaves no node cordoned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -23,8 +23,7 @@ use super::{releases, v};
 use crate::fake_api::{FakeApi, Trouble};
 use crate::fake_engine::FakeEngine;
 
-/// What a node says of itself: cgroup v2, 50 GB free, kubectl, no program and no image of another
-/// release.
+/// A node's facts: cgroup v2, 50 GB free, kubectl, and neither programs nor images of another release.
 const LOOK: &str = "cgroup2fs\n50000000000\nv1.34.4\n\n";
 
 pub struct Ground {
@@ -38,7 +37,7 @@ pub struct Ground {
     drain: Duration,
 }
 
-/// A sound cluster of 1.34.4: control plane `cp`, workers `w` and `w2`.
+/// A healthy cluster of 1.34.4: control plane `cp`, workers `w` and `w2`.
 pub async fn ground() -> Ground {
     let api = FakeApi::start().await;
     let fake = FakeEngine::cluster(&["cp"]).unwrap();
@@ -84,7 +83,7 @@ pub async fn ground() -> Ground {
     Ground { api, fake, engine, client, nodes, dir: tempfile::tempdir().unwrap(), drain }
 }
 
-/// A pod of the cluster's own, which a drain leaves where it is.
+/// A system pod that a drain leaves in place.
 fn system(name: &str, node: &str, labels: Value, image: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -143,14 +142,14 @@ impl Ground {
         upgrade::facts(&self.cluster(), &self.client, BTreeSet::new(), deadline).await.unwrap()
     }
 
-    /// Every reason not to begin, as the cluster is now; none where it is planned.
+    /// Every reason to refuse the upgrade in the cluster's present state; none if it would be planned.
     pub async fn reasons(&self, to: &str) -> Vec<String> {
         let planned = UpgradePlan::make(&self.facts().await, &releases(), v(to), EtcdPolicy::Upgrade);
         planned.err().into_iter().flatten().map(|r| r.to_string()).collect()
     }
 
-    /// Carries out one step of the plan to 1.35.4 as a hop, with `after` as what the plan says of the end; gives how
-    /// that ended, what the journal says then, and what was told of the step's end.
+    /// Runs one step of the plan to 1.35.4 as a hop, with `after` as the plan's expectation of the end. Returns the
+    /// result, the journal's content, and the events of the step's end.
     pub async fn hop(
         &self,
         title: &str,
@@ -185,14 +184,14 @@ impl Ground {
         (ended, entry, ends.into_inner().unwrap())
     }
 
-    /// Runs one step on one node, and gives its error and what the journal says then.
+    /// Runs one step on one node. Returns its error and the journal's content.
     async fn fails(&self, step: &dyn Step, node: &str, images: &[&str]) -> (UpgradeError, JournalEntry) {
         let deadline = Deadline::after(Duration::from_secs(20));
         let (ended, entry) = self.run(step, node, images, deadline).await;
         (ended.expect_err("it came to its end"), entry)
     }
 
-    /// Runs one step on one node, and gives its proof and what the journal says then.
+    /// Runs one step on one node. Returns its proof and the journal's content.
     pub async fn run(
         &self,
         step: &dyn Step,
@@ -253,7 +252,7 @@ async fn a_worker_that_is_not_ready_or_does_not_run_is_named() {
 }
 
 #[tokio::test]
-async fn a_container_that_is_not_ours_is_not_even_looked_into() {
+async fn no_command_runs_in_a_foreign_container() {
     let ground = ground().await;
     ground.fake.change("w2", |c| drop(c.labels.remove(OWNER_LABEL)));
     let reasons = ground.reasons("1.35.4").await;
@@ -273,13 +272,13 @@ async fn a_budget_that_never_allows_an_eviction_is_refused_from_what_the_api_sho
     let told = "PodDisruptionBudget default/keep never allows the eviction of default/web-1 from w: \
                 1 of 1 pods must stay";
     assert_eq!(ground.reasons("1.35.4").await, [told]);
-    // One more pod, and it may.
+    // With one more pod the budget allows the eviction.
     ground.api.change("PodDisruptionBudget", "default", "keep", |b| b["status"]["expectedPods"] = json!(2));
     assert_eq!(ground.reasons("1.35.4").await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_disk_that_is_too_small_is_told_with_its_node() {
+async fn a_disk_that_is_too_small_is_reported_with_its_node() {
     let ground = ground().await;
     let tight = "cgroup2fs\n2500000000\nv1.34.4\n\n";
     ground.fake.state().commands.insert("/kind/upgrade".into(), (0, tight, ""));
@@ -290,7 +289,7 @@ async fn a_disk_that_is_too_small_is_told_with_its_node() {
 }
 
 #[tokio::test]
-async fn a_version_that_lies_behind_or_too_far_ahead_is_refused() {
+async fn an_older_or_too_new_version_is_refused() {
     let ground = ground().await;
     let reasons = ground.reasons("1.33.13").await;
     assert!(reasons.len() == 1 && reasons[0].ends_with("nothing is downgraded"), "{reasons:?}");
@@ -302,7 +301,7 @@ async fn a_version_that_lies_behind_or_too_far_ahead_is_refused() {
 }
 
 #[tokio::test]
-async fn a_drain_that_a_budget_forbids_opens_its_node_again() {
+async fn a_drain_that_a_budget_forbids_uncordons_its_node() {
     let mut ground = ground().await;
     ground.drain = Duration::from_secs(1);
     ground.api.put(budget(2, 1));
@@ -317,7 +316,7 @@ async fn a_drain_that_a_budget_forbids_opens_its_node_again() {
     let node = ground.api.get("Node", "", "w").unwrap();
     assert_ne!(node["spec"]["unschedulable"], true, "{node}");
     assert!(journal.cordoned.is_empty(), "{journal:?}");
-    // It had been closed for it.
+    // The drain had cordoned the node.
     assert!(ground.api.requests().iter().any(|r| r.contains("PATCH") && r.contains("/nodes/w")));
 }
 

@@ -1,4 +1,4 @@
-//! What D1 wants refused: a skipped minor version, and a kubelet ahead of its API server, both before the first step.
+//! Refusals that D1 requires before the first step: a skipped minor version, and a kubelet ahead of its API server.
 
 use rstest::rstest;
 use seatrial::event::{Event, Record};
@@ -8,7 +8,7 @@ use seatrial::judge::upgrade::{AHEAD, SKIPPED, facts};
 use super::{comes_out, told};
 use crate::story::is_of;
 
-/// Where what was asked for this reason stands.
+/// The place of the recorded request for this refusal.
 fn refusal(records: &[Record], because: &str) -> usize {
     let is = |r: &Record| {
         matches!(&r.event, Event::Observed { value, .. }
@@ -17,7 +17,7 @@ fn refusal(records: &[Record], because: &str) -> usize {
     records.iter().position(is).unwrap()
 }
 
-/// Only one of the two was asked for.
+/// Only one of the two refusals was requested.
 #[rstest]
 fn one_refusal_of_two_is_not_all_of_d1(#[values(SKIPPED, AHEAD)] because: &str) {
     let mut records = told();
@@ -26,9 +26,9 @@ fn one_refusal_of_two_is_not_all_of_d1(#[values(SKIPPED, AHEAD)] because: &str) 
     comes_out(&records, "D1", Inconclusive);
 }
 
-/// It was refused once everything was upgraded.
+/// The refusal was recorded after the whole upgrade.
 #[rstest]
-fn a_refusal_after_the_upgrade_is_none_before_anything_is_touched(#[values(SKIPPED, AHEAD)] because: &str) {
+fn a_refusal_after_the_upgrade_does_not_count_for_d1(#[values(SKIPPED, AHEAD)] because: &str) {
     let mut records = told();
     let refused = records.remove(refusal(&records, because));
     let last = records.last().unwrap().clone();

@@ -1,4 +1,4 @@
-//! D5 over several stories of one cluster: whose verdicts count.
+//! D5 with several stories on one cluster: which verdicts count.
 
 use jiff::SignedDuration;
 use seatrial::event::{Event, Record, SCHEMA, Scope};
@@ -86,7 +86,7 @@ fn d5(told: &Told) -> (Conclusion, String) {
     (finding.conclusion(), finding.evidence())
 }
 
-/// A story that was killed before anybody looked at the versions, and judged nothing, says nothing of them.
+/// A story that was killed before it observed the versions or judged a claim says nothing about them.
 #[test]
 fn a_story_that_was_killed_as_it_began_hinders_nothing() {
     let mut told = Told(Vec::new());
@@ -101,10 +101,10 @@ fn a_story_that_was_killed_as_it_began_hinders_nothing() {
     assert_eq!(conclusion, Passed, "{evidence}");
 }
 
-/// The suite of MySQL ran before the upgrade and passed. On the upgraded cluster it began again, looked at the versions,
-/// and was killed: nothing of part B was judged there.
+/// The MySQL suite ran and passed before the upgrade. On the upgraded cluster it began again, observed the versions,
+/// and was killed before it judged any claim of part B.
 #[test]
-fn claims_that_passed_before_the_upgrade_hold_not_on_the_upgraded_cluster() {
+fn claims_that_passed_before_the_upgrade_do_not_count_after_it() {
     let mut told = Told(Vec::new());
     for (at, (scenario, claims)) in suites().into_iter().enumerate() {
         let writer = at as u32 + 1;
@@ -121,8 +121,8 @@ fn claims_that_passed_before_the_upgrade_hold_not_on_the_upgraded_cluster() {
     assert!(evidence.contains("not judged on c in this run: B1"), "{evidence}");
 }
 
-/// `seatrial judge`: the story of D5 began first, beside the others. It reads their verdicts as they come out now, and not
-/// as they were recorded, or edited.
+/// `seatrial judge`: D5's story began first, next to the others. D5 uses the verdicts of judging again, not the
+/// recorded or edited ones.
 #[test]
 fn d5_of_a_story_that_began_first_believes_no_recorded_verdict() {
     let mut told = Told(Vec::new());
@@ -135,6 +135,6 @@ fn d5_of_a_story_that_began_first_believes_no_recorded_verdict() {
     told.judge("upgraded", 9, "D5", Passed);
     let again = rejudge(&told.0, |_| &[]);
     let Event::ClaimJudged { verdict, evidence, .. } = &again.records.last().unwrap().event else { panic!() };
-    // None of the other claims has any evidence here.
+    // The other claims have no evidence in this log.
     assert_eq!(*verdict, Inconclusive, "{evidence}");
 }

@@ -1,4 +1,4 @@
-//! A made-up upgrade under load, told truly or with one thing wrong.
+//! A made-up upgrade under load, without an error or with exactly one.
 
 use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Server};
 use seatrial::event::{EndedStep, PlannedUpgrade, UpgradeStep};
@@ -13,10 +13,10 @@ use crate::story::{Named, observed};
 
 /// The story's namespace.
 const OWN: &str = "n";
-/// What the scheduler says of a pod whose volume is on a closed node.
+/// The scheduler's message about a pod whose volume is on a cordoned node.
 const AFFINITY: &str = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity";
 
-/// Records, a second apart unless said otherwise.
+/// Records, one second apart unless stated otherwise.
 pub struct Story {
     pub records: Vec<Record>,
     pub at: f64,
@@ -79,7 +79,7 @@ impl Story {
         );
     }
 
-    /// A pod of the cluster's own.
+    /// A system pod of the cluster.
     fn system(&mut self, name: &str, app: &str, uid: &str, node: &str, owner: &str, is: &str) {
         let change = if is == "gone" { Change::Deleted } else { Change::Modified };
         self.changed(change, pod("kube-system", name, app, uid, node, owner, is));
@@ -170,60 +170,60 @@ fn server(uuid: &str, pod: &str) -> Server {
     Server { uuid: uuid.into(), pod: pod.into(), ..Server::default() }
 }
 
-/// What may go wrong in the told story; the default is that nothing does.
+/// The errors that the made-up story can have. By default it has none.
 #[derive(Clone, Copy, Default)]
 pub struct Wrong {
     /// This step's drain cordons nothing.
     pub uncordoned_drain: bool,
     /// The worker `w2` stays cordoned.
     pub left_cordoned: bool,
-    /// A pod goes in the step `apply`.
+    /// A pod is deleted in the step `apply`.
     pub stray_pod: bool,
-    /// A pod goes in a drain that did not evict it.
+    /// A drain deletes a pod that it did not evict.
     pub not_evicted: bool,
     /// Both pods are down at once.
     pub both_down: bool,
     /// A container of a workload restarts.
     pub restarted: bool,
-    /// A container of the cluster's own restarts, and nothing was done to its node.
+    /// A container of a system pod restarts, although nothing was done to its node.
     pub unexplained: bool,
-    /// The StatefulSet has another name in the end.
+    /// The StatefulSet has another name at the end.
     pub renamed: bool,
-    /// One of its pods has another claim in the end.
+    /// One of its pods has another claim at the end.
     pub other_claim: bool,
-    /// One of its claims has another volume in the end.
+    /// One of its claims has another volume at the end.
     pub other_volume: bool,
-    /// One of its files is another one in the end.
+    /// One of its files has changed at the end.
     pub other_file: bool,
-    /// An acknowledged row is gone.
+    /// An acknowledged row is missing.
     pub lost_row: bool,
-    /// The MySQL that has a home is given another node while that is closed.
+    /// The MySQL with the pinned volume gets another node while its own is cordoned.
     pub elsewhere: bool,
-    /// Nothing says why its pod waits.
+    /// No event says why its pod waits.
     pub unsaid: bool,
-    /// Another server answers in its stead afterwards.
+    /// Afterwards another server answers in its place.
     pub other_server: bool,
-    /// The trap's new server has the rows.
+    /// The trap's new server has the old rows.
     pub full_trap: bool,
     /// The trap's rows are not on the drained node's disk.
     pub gone_from_disk: bool,
     /// The trap was never moved.
     pub unmoved_trap: bool,
-    /// HTTP fails for so many seconds in the step `apply`.
+    /// HTTP fails for this many seconds in the step `apply`.
     pub outage: u32,
-    /// HTTP fails from before the first step of the second stretch to its end.
+    /// HTTP fails from before the first step of the second stretch to the stretch's end.
     pub between: bool,
-    /// HTTP asks no more in the middle of the step `kubelet cp`.
+    /// HTTP stops asking in the middle of the step `kubelet cp`.
     pub fell_silent: bool,
-    /// The wall clock jumps by an hour in the middle of it all.
+    /// The wall clock jumps by an hour in the middle of the upgrade.
     pub jumped: bool,
     /// The ledger is silent throughout.
     pub silent: bool,
-    /// The drain of `w1` that is not forbidden moves nothing.
+    /// The drain of `w1` that is allowed moves nothing.
     pub nothing_moved: bool,
-    /// The pods' watch breaks off in the drain of `w2`, and they are listed in the step after it.
+    /// The watch of pods is interrupted in the drain of `w2`, and continues with a list in the next step.
     pub blind: bool,
-    /// The forbidden drain leaves its node closed.
+    /// The forbidden drain leaves its node cordoned.
     pub left_closed: bool,
     /// The API server is never upgraded.
     pub stale: bool,
@@ -284,10 +284,10 @@ pub fn told(wrong: Wrong) -> Story {
     s
 }
 
-/// Rows of the trap.
+/// Rows of the MySQL in the trap (the volume that follows the pod to any node).
 const TRAPPED: std::ops::RangeInclusive<u64> = 1..=3;
 
-/// What D4 looks at before the upgrade.
+/// The observations of D4 before the upgrade.
 fn before(s: &mut Story) {
     let volume = json!({
         "metadata": {"name": "pv", "uid": "pv"},
@@ -317,7 +317,7 @@ fn before(s: &mut Story) {
     s.row("ledger", 1, &server("s1", "mysql-1"));
 }
 
-/// What D4 looks at after the upgrade.
+/// The observations of D4 after the upgrade.
 fn after(s: &mut Story, wrong: Wrong) {
     let names = if wrong.renamed { ["set-0", "set-2"] } else { ["set-0", "set-1"] };
     let mounts = if wrong.other_claim { ["data-set-0", "data-set-0"] } else { ["data-set-0", "data-set-1"] };
@@ -374,7 +374,7 @@ fn contents(uids: [&str; 2], texts: [&str; 2]) -> Value {
     uids.into_iter().zip(texts).map(content).collect()
 }
 
-/// What a plan made anew after a drain of this node failed has left.
+/// The steps that remain in a plan that is made again after the failed drain of this node.
 fn rest(planned: &PlannedUpgrade, node: &str) -> PlannedUpgrade {
     let mut rest = planned.clone();
     let steps = &mut rest.hops[0].steps;
@@ -487,13 +487,13 @@ fn apply(s: &mut Story, wrong: Wrong) {
     }
 }
 
-/// What a drain does; gives the pods that it says it evicted.
+/// The records of a drain. Returns the pods that it reports as evicted.
 fn drain(s: &mut Story, node: &str, forbidden: bool, wrong: Wrong) -> Vec<&'static str> {
     if !wrong.uncordoned_drain {
         s.node(node, true);
     }
     if forbidden {
-        // The other pods are evicted all the same; that of the StatefulSet comes back to its volume.
+        // The other pods are evicted nevertheless. The StatefulSet's pod comes back to its volume.
         s.pod("web-1b", "web", "web-1b", "w2", "ready");
         leave(s, "web-1", "web", "web-1", node);
         leave(s, "set-0", "set", "set-0", node);
@@ -539,13 +539,13 @@ fn drain(s: &mut Story, node: &str, forbidden: bool, wrong: Wrong) -> Vec<&'stat
     evicted
 }
 
-/// A pod is evicted and goes.
+/// A pod is evicted and deleted.
 fn leave(s: &mut Story, name: &str, app: &str, uid: &str, node: &str) {
     s.pod(name, app, uid, node, "ending");
     s.pod(name, app, uid, node, "gone");
 }
 
-/// Both MySQL lose their node: one waits for it, the other one comes up elsewhere.
+/// Both MySQL servers lose their node: one waits for it, the other one starts elsewhere.
 fn databases(s: &mut Story, wrong: Wrong) {
     s.pod("mysql-1", "mysql", "mysql-1", "w2", "ending");
     s.pod("mysql-1", "mysql", "mysql-1", "w2", "gone");

@@ -1,4 +1,4 @@
-//! D4: lies about what was left behind, and about which pod it was read in.
+//! D4: lies about the data that was left behind, and about the pod in which it was read.
 
 use seatrial::event::Event;
 use seatrial::judge::upgrade::facts;

@@ -1,4 +1,5 @@
-//! D5 judged from made-up runs: every claim of A, B and C on one cluster, whole or half way.
+//! D5 judged from made-up runs: every claim of A, B and C on one upgraded cluster, after a whole upgrade or a stop
+//! half way.
 
 use rstest::rstest;
 use seatrial::event::{Event, Record, SCHEMA, Scope};
@@ -13,12 +14,12 @@ use super::{cluster, releases, v};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
 use crate::story::{Named, observed, says, value_in};
 
-/// What may be wrong with the run; the default is that nothing is.
+/// The errors that the made-up run can have. By default it has none.
 #[derive(Clone, Copy, Default)]
 struct Wrong {
-    /// The cluster was stopped after its control plane; that is no lie.
+    /// The upgrade was stopped after the control plane; that is no lie.
     half: bool,
-    /// This claim came out so.
+    /// This claim got this verdict.
     claim: Option<(&'static str, Conclusion)>,
     /// This claim was no part of the run.
     without: Option<&'static str>,
@@ -26,19 +27,19 @@ struct Wrong {
     other_cluster: bool,
     /// One suite began before the upgrade.
     other_versions: bool,
-    /// One suite's versions were not looked at.
+    /// One suite observed no versions.
     unseen: bool,
     /// The versions are those of a cluster that nobody upgraded.
     as_made: bool,
-    /// What stopped half way has no node that is behind.
+    /// After the stop half way, no node is outdated.
     no_skew: bool,
     /// A kubelet is ahead of the API server.
     ahead: bool,
-    /// Nothing says that the cluster was upgraded.
+    /// No record says that the cluster was upgraded.
     no_origin: bool,
-    /// Nothing says what the plan of the upgrade led to.
+    /// No record has the final versions of the upgrade's plan.
     no_plan: bool,
-    /// etcd, CoreDNS and the scheduler are not what the plan led to.
+    /// etcd, CoreDNS and the scheduler do not have the plan's final versions.
     unlike: bool,
 }
 
@@ -70,7 +71,7 @@ fn state(wrong: Wrong) -> State {
     state
 }
 
-/// What the plan leads to, or to its stop.
+/// The versions at the plan's end, or at its stop.
 fn planned(wrong: Wrong) -> State {
     state(Wrong { half: wrong.half, ..Wrong::default() })
 }
@@ -141,7 +142,7 @@ fn run(wrong: Wrong) -> Vec<Record> {
             }),
         );
     }
-    // A program's own story on that cluster, with a fact that is called as this one was in schema 1.
+    // A story of another program on that cluster, with a fact that has this one's name of schema 1.
     told.observe("own", "c", &facts::VERSIONS, state(wrong));
     told.add("own", "c", Event::Observed { claim: None, what: "versions".into(), value: json!("1.2") });
     told.observe("upgraded", "c", &facts::VERSIONS, state(wrong));
@@ -157,7 +158,7 @@ fn judged(wrong: Wrong) -> (Conclusion, String) {
 }
 
 #[test]
-fn a_whole_upgrade_and_one_that_stopped_half_way_are_told_apart() {
+fn a_whole_upgrade_and_one_that_stopped_half_way_are_distinguished() {
     assert_eq!(
         judged(Wrong::default()),
         (Conclusion::Passed, "1.34.4 -> 1.35.4, whole: all 33 claims of A, B and C hold".into())
@@ -178,7 +179,7 @@ fn without_the_other_suites_nothing_is_proved() {
     says(&finding, Conclusion::Inconclusive, "0 of 33 claims of A, B and C passed");
 }
 
-/// What is said of a run after a change to its records.
+/// The verdict and evidence for a run after a change to its records.
 fn bent(wrong: Wrong, bend: impl FnOnce(&mut Vec<Record>)) -> Finding {
     let mut all = run(wrong);
     bend(&mut all);
@@ -188,7 +189,7 @@ fn bent(wrong: Wrong, bend: impl FnOnce(&mut Vec<Record>)) -> Finding {
 }
 
 #[test]
-fn what_kubeadm_noted_is_compared_where_the_plan_says_it() {
+fn the_version_that_kubeadm_recorded_is_compared_if_the_plan_has_it() {
     let without = |what: &'static str, pointer: &str| {
         bent(Wrong::default(), |all| {
             for record in all {
@@ -199,7 +200,7 @@ fn what_kubeadm_noted_is_compared_where_the_plan_says_it() {
             }
         })
     };
-    // Plans of earlier versions do not say it.
+    // Plans of earlier versions do not have it.
     let old = without(facts::ORIGIN.name(), "/planned");
     assert_eq!(old.conclusion(), Conclusion::Passed, "{}", old.evidence());
     let gone = without(facts::VERSIONS.name(), "");
@@ -212,7 +213,7 @@ fn what_kubeadm_noted_is_compared_where_the_plan_says_it() {
 }
 
 #[test]
-fn a_cluster_is_upgraded_to_more_than_it_was_made_as() {
+fn the_upgraded_version_must_be_newer_than_the_created_one() {
     let origin = |wrong: Wrong, made_as: &str, to: &str| {
         bent(wrong, |all| {
             for record in all {
@@ -229,8 +230,8 @@ fn a_cluster_is_upgraded_to_more_than_it_was_made_as() {
     says(&half, Conclusion::Failed, said);
 }
 
-/// Every step that a plan calls safe is one at which the claims may be proved: what runs is what the plan
-/// says of that moment.
+/// At every step that a plan calls safe, the claims may be proved: the running versions are those of the plan at that
+/// moment.
 #[rstest]
 #[case::one_plane(&["cp", "w1", "w2"])]
 #[case::several_planes(&["cp", "cp2", "cp3", "w1", "w2"])]
@@ -255,7 +256,7 @@ fn a_cluster_may_be_looked_at_after_each_safe_step(#[case] nodes: &[&str]) {
                 }
             })
         };
-        // What the API shows has no kubectl.
+        // The API does not show kubectl's version.
         let mut seen = stop.after.clone();
         seen.kubectls.clear();
         let finding = at(&seen);
@@ -265,7 +266,7 @@ fn a_cluster_may_be_looked_at_after_each_safe_step(#[case] nodes: &[&str]) {
     }
 }
 
-/// A claim that is judged twice came out as the worse of both.
+/// A claim that was judged twice has the worse verdict.
 #[test]
 fn the_worst_judgement_of_a_claim_counts() {
     use Conclusion::{Failed, Passed};
@@ -286,7 +287,7 @@ fn the_worst_judgement_of_a_claim_counts() {
 }
 
 #[test]
-fn judging_again_sees_the_other_claims_as_they_come_out_then() {
+fn judging_again_uses_the_new_verdicts_of_the_other_claims() {
     let mut all = run(Wrong::default());
     let mut told = Told(std::mem::take(&mut all));
     let judged = Event::ClaimJudged {
@@ -300,7 +301,7 @@ fn judging_again_sees_the_other_claims_as_they_come_out_then() {
         reached: None,
     };
     told.add("upgraded", "c", judged);
-    // The other claims have no evidence here: judged again they are open, and D5 with them.
+    // The other claims have no evidence here. Judged again they are inconclusive, and so is D5.
     let again = rejudge(&told.0, |_| &[]);
     let d5 = again.records.last().unwrap();
     let Event::ClaimJudged { verdict, evidence, .. } = &d5.event else { panic!("{d5:?}") };
@@ -315,7 +316,7 @@ fn found(bend: impl Fn(&mut Wrong)) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
-/// One lie a field of [`Wrong`].
+/// One lie for each field of [`Wrong`].
 pub static LIES: &[Lie] = &[
     played(
         "a claim that failed on the upgraded cluster",

@@ -1,4 +1,4 @@
-//! `seatrial watch` as a process, on a cluster of somebody else: a fake API server.
+//! `seatrial watch` as a process, on a foreign cluster: a fake API server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::cli::{Ended, Home};
 use crate::fake_api::{FakeApi, Trouble};
 use crate::trial::story::object;
 
-/// The Service of the fake, as the API server's proxy names it.
+/// The Service of the fake, as the API server's proxy path names it.
 const SERVICE: &str = "shop/http:shop:80";
 const PROBE: &str = "http=shop:80/healthz";
 
-/// A cluster of somebody else with a Deployment of three pods and a Service that answers.
+/// A foreign cluster with a Deployment of three pods and a Service that answers.
 struct Ground {
     home: Home,
     fake: FakeApi,
@@ -45,7 +45,7 @@ impl Ground {
         Self { home, fake, kubeconfig }
     }
 
-    /// Watches a script of a shell.
+    /// Watches the command `sh -c` with this script.
     async fn watch(&self, options: &[&str], script: &str) -> Ended {
         let kubeconfig = self.kubeconfig.to_str().unwrap();
         let script = format!("PATH=/usr/bin:/bin; cd {}; {script}", self.home.dir.path().display());
@@ -80,7 +80,7 @@ impl Ground {
 }
 
 #[tokio::test]
-async fn a_cluster_of_somebody_else_is_only_read() {
+async fn a_foreign_cluster_is_only_read() {
     let ground = Ground::new().await;
     let output = ground.home.dir.path().join("reports");
     let ended = ground
@@ -101,7 +101,7 @@ async fn a_cluster_of_somebody_else_is_only_read() {
         asked.iter().any(|r| r.contains("/poddisruptionbudgets") && r.contains("watch=true")),
         "{asked:?}"
     );
-    // The command's lines are shown, and no secret is.
+    // The command's lines are shown, without secrets.
     assert!(ended.out.starts_with("started\n"), "{}", ended.out);
     assert!(!ended.err.contains("s3cr3t-value"), "{}", ended.err);
     let records = ground.records();
@@ -164,7 +164,7 @@ async fn the_exit_code_of_a_command_that_failed_is_passed_on_and_the_records_are
     assert!(ended.out.contains("the command ended with exit code 7"), "{}", ended.out);
 }
 
-/// The command tells its parent, which is seatrial, to end: the signal comes back.
+/// The command sends SIGTERM to its parent, seatrial. seatrial passes the signal on to the command.
 #[tokio::test]
 async fn a_signal_reaches_the_command_and_the_records_are_judged() {
     let ground = Ground::new().await;
@@ -195,7 +195,7 @@ async fn a_command_that_does_not_exist_is_usage() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_read_is_inconclusive_and_named() {
+async fn kinds_that_may_not_be_read_are_inconclusive_and_named() {
     let ground = Ground::new().await;
     for path in ["/apis/policy/v1/namespaces/shop/poddisruptionbudgets", "/api/v1/nodes"] {
         ground.fake.trouble("GET", path, false, 1000, Trouble::Code(403));
@@ -215,7 +215,7 @@ async fn what_may_not_be_read_is_inconclusive_and_named() {
     }
 }
 
-/// Lets the command wait while something happens.
+/// Runs an action while the command waits.
 const WAITS: &str = "touch begun; until [ -e go ]; do sleep 0.1; done";
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn an_outage_is_found_and_named() {
     let happens = async {
         ground.until("begun").await;
         ground.fake.answer(SERVICE, None);
-        // The probe has seen that three times.
+        // The probe has seen the outage three times.
         let until = Deadline::after(Duration::from_secs(20));
         let seen = || ground.fake.requests().iter().filter(|r| r.contains("/proxy/")).count();
         let before = seen();
@@ -267,7 +267,7 @@ async fn an_api_server_that_is_away_fails_nothing() {
 
 /// A pod that somebody deletes while the command runs.
 #[tokio::test]
-async fn a_pod_that_goes_for_no_reason_fails() {
+async fn a_pod_that_is_deleted_for_no_reason_fails() {
     let ground = Ground::new().await;
     let happens = async {
         ground.until("begun").await;
@@ -287,7 +287,7 @@ async fn a_pod_that_goes_for_no_reason_fails() {
     assert_eq!(ground.judged("identities").0, "passed");
 }
 
-/// As clusters of EKS, GKE and AKS have it: a program prints the token.
+/// As in clusters of EKS, GKE and AKS: a program prints the token.
 #[tokio::test]
 async fn a_credential_plugin_gives_the_token() {
     let ground = Ground::new().await;

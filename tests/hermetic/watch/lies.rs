@@ -1,4 +1,4 @@
-//! Falsehoods in a told watch, each with what comes out and what betrays it.
+//! Falsehoods in a made-up watch, each with its verdict and the evidence that reveals it.
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome};
@@ -12,7 +12,7 @@ use crate::passing_histories::undecided_without_a_fact;
 use crate::story::{Story, changed, says};
 use crate::trial::story::{object, pod};
 
-/// Says a change a number of seconds after a mark.
+/// Records a change a number of seconds after a mark.
 fn at(story: &mut Story, (mark, seconds): (&str, f64), change: Change, object: Value) {
     let from = story.records[story.mark(mark)].mono_us as f64 / 1e6;
     let place = story.records.iter().position(|r| r.mono_us as f64 / 1e6 >= from + seconds).unwrap();
@@ -30,7 +30,7 @@ fn is(story: &mut Story, seconds: f64, object: Value) {
     at(story, (MARK, seconds), Change::Modified, object);
 }
 
-/// Lets requests of a probe fail from a number of seconds after the mark on.
+/// Lets requests of a probe fail from a number of seconds after a mark on.
 fn fail(story: &mut Story, probe: &str, (from, to): (f64, f64), (outcome, detail): (Outcome, &str)) {
     let mark = story.records[story.mark(MARK)].mono_us as f64 / 1e6;
     for record in &mut story.records {
@@ -164,7 +164,7 @@ fn a_falsehood_is_found(
     says(&finding, wanted, said);
 }
 
-/// A pod that is still Pending 110 s after it came.
+/// A pod that is still Pending 110 s after its creation.
 fn waits(story: &mut Story) {
     at(story, (MARK, 15.0), Change::Added, starting(web("web-2", "z", "w1")));
     let mark = story.records[story.mark(MARK)].mono_us;
@@ -172,7 +172,7 @@ fn waits(story: &mut Story) {
     for record in &mut story.records[place..] {
         record.mono_us += 104_000_000;
     }
-    // Without this the control probe would have been silent.
+    // Without these samples the control probe would have been silent.
     story.forget(|e| matches!(e, Event::Sampled { probe, .. } if probe == "control"));
 }
 
@@ -210,7 +210,7 @@ fn a_claim_is_undecided_without_a_fact_or_a_mark() {
     }
 }
 
-/// A watch that broke, or a kind that could not be read, leaves a claim open whatever the rest shows.
+/// An interrupted watch, or an unreadable kind, leaves a claim inconclusive, whatever the other records show.
 #[test]
 fn a_gap_or_an_unread_kind_leaves_every_claim_open_that_reads_it() {
     for claim in CLAIMS {

@@ -1,4 +1,4 @@
-//! `seatrial watch`: the command line against a fake API server, and the judges of a told watch.
+//! `seatrial watch`: the command line against a fake API server, and the judges of a made-up watch.
 
 mod commands;
 mod lies;

@@ -1,5 +1,5 @@
-//! A told watch that passes every claim: a rollout of a Deployment and an eviction, while a StatefulSet, a DaemonSet and
-//! a Job stay.
+//! A made-up watch that passes every claim: a rollout of a Deployment and an eviction, while a StatefulSet, a
+//! DaemonSet and a Job stay.
 
 use seatrial::event::{Change, Event, Outcome};
 use seatrial::judge::watch::facts::{self, Asked, Expected, Unread, Way};
@@ -109,7 +109,7 @@ impl Told {
         self.wait(0.25);
     }
 
-    /// A pod of the new ReplicaSet comes, and one of the old goes.
+    /// A pod of the new ReplicaSet is created, and one of the old ReplicaSet is deleted.
     fn replace(&mut self, letter: &str, node: &str) {
         let (new, old) = (web("web-2", letter, node), web("web-1", letter, node));
         self.is(Change::Added, &starting(new.clone()));
@@ -155,7 +155,7 @@ pub fn told() -> Story {
     told.is(Change::Modified, &set("web-1", 0));
     told.is(Change::Modified, &set("web-2", 3));
     told.0.marked(MARK);
-    // A drain takes a pod, and the budget allows it.
+    // A drain evicts a pod, and the budget allows it.
     told.is(Change::Modified, &evicted(web("web-2", "b", "w2")));
     told.is(Change::Modified, &budget(2));
     told.is(Change::Added, &web("web-2", "d", "w1"));
