@@ -38,7 +38,7 @@ make_engine() {
   fi
   # 3. Debian 13's engine, unpacked but not installed: its package requires newer libraries than older releases have,
   #    although its programs run with the older ones. Its runc does not, so this release's own runc is used.
-  say "CAP_SYS_RESOURCE is missing here, and this release's engine cannot do without: taking Debian 13's"
+  say "this machine lacks CAP_SYS_RESOURCE, which this release's engine needs: using Debian 13's engine"
   stop
   requisites
   unpack_debs trixie "$cache/engine" docker.io docker-cli containerd

@@ -324,7 +324,7 @@ impl Hint for FaultError {
                 Some("if seatrial caused it: seatrial fault clear, or seatrial reap".into())
             }
             Self::ControlPlane { others: 0, .. } => {
-                Some("--allow-last-control-plane says that this is meant".into())
+                Some("add --allow-last-control-plane to do it in spite of that".into())
             }
             Self::Strange { path, .. } => {
                 Some(format!("heal with that version; or, if nothing is broken: rm {}", path.display()))

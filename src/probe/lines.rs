@@ -15,7 +15,7 @@ pub struct RequestPace {
     pub pause: Duration,
     /// Timeout of a request.
     pub patience: Duration,
-    /// Time after which the command ends by itself: an exec outlives a broken connection, and nobody could stop it then.
+    /// Time after which the command ends by itself. If the connection to the engine breaks, the command keeps running.
     pub limit: Duration,
 }
 

@@ -1,5 +1,4 @@
-//! The ledger against a real MySQL in a side container that is killed, silenced and swapped under
-//! it.
+//! The ledger against a real MySQL in a side container. The tests kill the server, pause it, and replace it by another.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,8 +28,8 @@ pub fn seconds(n: u64) -> Deadline {
     Deadline::after(Duration::from_secs(n))
 }
 
-/// A port that stays while the server behind it changes, as a forward's does: the engine gives a
-/// container that is started again another port.
+/// A local port that stays the same while the server behind it changes, like the port of a forward. The engine gives a
+/// restarted container another port.
 pub struct Relay {
     address: SocketAddr,
     to: Arc<Mutex<SocketAddr>>,
@@ -80,7 +79,7 @@ pub struct Side {
     _dir: tempfile::TempDir,
 }
 
-/// The profile's MySQL, built or pulled first where it is not there: `name` and `tag`.
+/// Returns name and tag of the profile's MySQL image. Builds or pulls a missing image first.
 async fn image() -> anyhow::Result<(String, String)> {
     static IMAGE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
     let resolve = async || {
@@ -100,7 +99,7 @@ async fn mysql() -> anyhow::Result<ContainerAsync<GenericImage>> {
     mysql_with(Vec::new()).await
 }
 
-/// With arguments for the server.
+/// Starts a MySQL with these arguments for the server.
 async fn mysql_with(arguments: Vec<String>) -> anyhow::Result<ContainerAsync<GenericImage>> {
     let (name, tag) = image().await?;
     let image = GenericImage::new(&name, &tag).with_exposed_port(3306.tcp());
@@ -141,7 +140,7 @@ impl Side {
         self.log.records().into_iter().filter_map(|r| reason(r.event)).collect()
     }
 
-    /// Runs statements on the server, past the ledger.
+    /// Runs statements on the server without the ledger.
     pub async fn meddle(&self, statements: &str) -> anyhow::Result<()> {
         let mut argv = vec!["mysql", "-h127.0.0.1", "-uroot", "-ppassword", "-e"];
         argv.push(statements);
@@ -213,7 +212,7 @@ async fn a_silent_server_makes_rows_indeterminate(
     ensure!(writer.acknowledged(at_return + 20, seconds(60)).await, "{:?}", writer.tally());
     writer.pause().await;
 
-    // One row was sent into the silence; after it no connection came about.
+    // One row was sent while the server was paused. Every later attempt failed to connect.
     let silent = side.outcomes(Outcome::Indeterminate);
     assert_eq!(silent.len(), 1, "{silent:?} after {paused:?}");
     assert!(silent[0].starts_with("MySQL did not answer in 2"), "{silent:?}");
@@ -239,7 +238,7 @@ async fn another_server_behind_the_port_is_noticed(
     let first: Server = side.ledger.ready(seconds(30)).await?;
     let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(10, seconds(60)).await, "{:?}", writer.tally());
-    // The row in flight may be an eleventh.
+    // Besides the ten rows, the row in flight may also be acknowledged.
     let written = writer.pause().await.acknowledged;
 
     let other = mysql().await?;
@@ -358,8 +357,8 @@ async fn what_others_do_to_the_table_is_seen_by_readers(
     Ok(())
 }
 
-/// The temporary server of an image's start answers once and is gone: another server is behind the
-/// port a second later.
+/// When MySQL's image starts, its temporary server answers once and ends. A second later, another server is behind the
+/// port.
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_answers_once_is_not_ready(
@@ -382,12 +381,11 @@ async fn a_server_that_answers_once_is_not_ready(
         side.relay.lead_to(to);
     };
     let (ready, ()) = tokio::join!(side.ledger.ready(seconds(60)), swap);
-    assert_eq!(ready?.uuid, second.uuid, "the first answer alone was taken for ready");
+    assert_eq!(ready?.uuid, second.uuid, "one answer was enough to count as ready");
     Ok(())
 }
 
-/// A client that trusts the server's `@@socket` moves over to whatever listens there on this
-/// machine.
+/// A client that trusts the server's `@@socket` would switch to any server that listens on that socket on this machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_of_this_machine_is_never_used() -> anyhow::Result<()> {
     let path = format!("/tmp/seatrial-test-{}.sock", std::process::id());

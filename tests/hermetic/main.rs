@@ -1,7 +1,7 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
 #![cfg(feature = "cli")]
-#![allow(clippy::too_many_arguments, reason = "the stories of tests are told in lines")]
+#![allow(clippy::too_many_arguments, reason = "a made-up story is one short call for each record")]
 
 mod cli;
 mod cluster_lock;

@@ -63,7 +63,7 @@ impl<'s> Suite<'s> {
         Ok(suite)
     }
 
-    /// Returns a program's tests whose names begin as wanted.
+    /// Returns a program's tests whose names have one of the wanted beginnings.
     fn list(&self, program: &Path, words: &[&str]) -> Result<Vec<String>> {
         let out =
             Command::new(program).args(["--list", "--format", "terse"]).current_dir(self.root).output()?;

@@ -456,9 +456,9 @@ mod tests {
             std::fs::write(files.dir.join("watcher.log"), "text").unwrap();
             entering
         };
-        // A holder died without a release: that is forgotten together with the cluster.
+        // A holder died without a release. Removing the cluster also removes that mark.
         drop(entering().enter().unwrap());
-        // A file without its final name, of a process that was killed, does not matter either.
+        // A killed process can leave a file without its final name. The removal ignores it.
         std::fs::write(files.holders_dir().join(".holder-x"), "").unwrap();
         entering().remove().unwrap();
         assert!(!files.dir.exists());

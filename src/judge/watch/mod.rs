@@ -27,7 +27,7 @@ pub const API_SAYS: &str = "the API server: ";
 
 /// `outages`: each probe's target answers while the command runs.
 pub static OUTAGES: Claim =
-    Claim::new("outages", "what the probes ask answers within its budget", outages::judge);
+    Claim::new("outages", "the target of each probe answers within the budget", outages::judge);
 /// `disturbed`: no pod is disturbed without a reason.
 pub static DISTURBED: Claim =
     Claim::new("disturbed", "no pod is disturbed without a reason", disturbed::judge).watching(&[

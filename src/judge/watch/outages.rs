@@ -40,7 +40,7 @@ struct Probe<'e, 'r> {
 }
 
 impl Probe<'_, '_> {
-    /// The requests of a probe that were in flight between the marks, with one before.
+    /// The requests of a probe that were in flight between the marks, and the last request before them.
     fn requests(&self, probe: &str) -> Vec<(&Record, Request)> {
         let (from, to) = self.span;
         let read = |record| Some((record, Request::of(record, |name| name == probe)?));
@@ -53,7 +53,7 @@ impl Probe<'_, '_> {
             Request::Request { from, .. } => *from,
             Request::Paused | Request::Resumed(_) => f64::NAN,
         };
-        // The last answer before the window is the beginning of an outage that begins in it.
+        // An outage in the window is measured from the last answer before the outage, which may be before the window.
         let first = all.iter().rposition(|(_, asked)| ended(asked) <= from).unwrap_or(0);
         all.into_iter().skip(first).filter(|(_, asked)| began(asked) <= to).collect()
     }
