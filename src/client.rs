@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, Resource, Status};
 use serde::de::DeserializeOwned;
@@ -211,6 +211,20 @@ pub(crate) fn untyped<K: Resource>(api: Api<K>) -> Api<DynamicObject> {
         Some(namespace) => Api::namespaced_with(api.into_client(), &namespace, &resource),
         None => Api::all_with(api.into_client(), &resource),
     }
+}
+
+/// Lists objects of a type over its [`untyped`] API.
+pub(crate) async fn list<K: Resource + DeserializeOwned>(
+    api: Api<K>,
+    params: &ListParams,
+) -> kube::Result<Vec<K>> {
+    let found = untyped(api).list(params).await?;
+    found.items.into_iter().map(|object| typed(object).map_err(kube::Error::SerdeError)).collect()
+}
+
+/// Reads one object of a type over its [`untyped`] API.
+pub(crate) async fn get<K: Resource + DeserializeOwned>(api: Api<K>, name: &str) -> kube::Result<K> {
+    typed(untyped(api).get(name).await?).map_err(kube::Error::SerdeError)
 }
 
 /// Reads an object of [`untyped`] as its type.

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 
 use super::{Collector, Folder, Scene};
+use crate::client::list;
 
 /// Collects `events.txt`: the events of the namespace, of nodes and of other cluster-scoped objects.
 #[derive(Debug)]
@@ -37,8 +38,8 @@ impl Collector for Events {
                     Some(namespace) => Api::namespaced(client, namespace),
                     None => Api::all(client),
                 };
-                match api.list(&ListParams::default()).await {
-                    Ok(events) => lines.extend(events.items.iter().map(line)),
+                match list(api, &ListParams::default()).await {
+                    Ok(events) => lines.extend(events.iter().map(line)),
                     Err(error) => folder.missing("events", &error.to_string()),
                 }
             }

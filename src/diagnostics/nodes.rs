@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1 as api;
 use kube::api::Api;
 
 use super::{Collector, Folder, OWN, Scene};
+use crate::client::get;
 use crate::event::FileEntry;
 use crate::node::{Node, Power};
 use crate::wait;
@@ -72,7 +73,7 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
 
 async fn is_ready(node: &Node, scene: &Scene<'_>) -> bool {
     let nodes = Api::<api::Node>::all(scene.client.unary.clone());
-    let asked = scene.deadline.at_most(ASK).bound(nodes.get(&node.name)).await;
+    let asked = scene.deadline.at_most(ASK).bound(get(nodes, &node.name)).await;
     matches!(asked, Ok(Ok(node)) if wait::nodes::is_ready(&node))
 }
 

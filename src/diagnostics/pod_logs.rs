@@ -10,6 +10,7 @@ use kube::api::{Api, ListParams, LogParams};
 
 use super::streams::{self, Instance};
 use super::{Collector, Folder, OWN, Scene};
+use crate::client::list;
 
 /// Collects `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`; the same below
 /// `logs/kube-system/`. For deleted pods of the story, and for earlier instances of a container, the collector adds
@@ -60,9 +61,9 @@ impl Collector for PodLogs {
 /// Returns the container instances whose logs were read.
 async fn of_namespace(namespace: &str, to: &str, scene: &Scene<'_>, folder: &Folder) -> BTreeSet<Instance> {
     let api: Api<Pod> = Api::namespaced(scene.client.unary.clone(), namespace);
-    match api.list(&ListParams::default()).await {
+    match list(api.clone(), &ListParams::default()).await {
         Ok(pods) => {
-            let given = join_all(pods.items.iter().map(|pod| of_pod(&api, pod, to, scene, folder))).await;
+            let given = join_all(pods.iter().map(|pod| of_pod(&api, pod, to, scene, folder))).await;
             given.into_iter().flatten().collect()
         }
         Err(error) => {

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::{Collector, Folder, Scene};
+use crate::client::list;
 
 /// Collects `pods.txt` with every pod of the cluster, and `pods/<name>.json` with those of the story's namespace, `pods/<namespace>/<name>.json` with those of its other namespaces.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ impl Collector for Pods {
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
             let api: Api<Pod> = Api::all(scene.client.unary.clone());
-            let pods = match api.list(&ListParams::default()).await {
-                Ok(pods) => pods.items,
+            let pods = match list(api, &ListParams::default()).await {
+                Ok(pods) => pods,
                 Err(error) => return folder.missing("pods", &error.to_string()),
             };
             let mut lines: Vec<String> = pods.iter().map(line).collect();

@@ -351,7 +351,7 @@ async fn read(
     };
     let mut stream = std::pin::pin!(api.log_stream(&instance.pod, &params).await?);
     // Logs are requested by name. While this story's pod exists, no later pod can have its name.
-    let pod = api.get_metadata_opt(&instance.pod).await?;
+    let pod = untyped(api.clone()).get_metadata_opt(&instance.pod).await?;
     if pod.is_some_and(|pod| pod.uid().as_deref() != Some(&instance.uid)) {
         return Ok(Read::OfAnother);
     }

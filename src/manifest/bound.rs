@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::apply::tried;
 use super::exact::{delete_exact, gone};
 use super::held::is_claim_of_somebody;
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
 use crate::wait::WaitError;
 
@@ -36,7 +36,7 @@ pub(super) async fn delete_claim_of(
     if uid.is_empty() {
         return Ok(());
     }
-    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace);
+    let api = untyped(Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace));
     let found = tried(deadline, || api.get_metadata_opt(name)).await.map_err(ClaimStays::Api)?;
     let is_theirs = found.is_some_and(|claim| is_claim_of_somebody(&claim.metadata));
     if is_theirs && !namespaces.contains(&namespace) {

@@ -10,7 +10,7 @@ use super::exact::{delete_exact, gone};
 use super::faults::Failures;
 use super::held::{Holder, is_claim_of_set, mark_claims};
 use super::{Manifest, ManifestError, NAMESPACE_LABEL, Object, is_ours};
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
 use crate::wait::WaitError;
 
@@ -130,7 +130,7 @@ fn left(object: &Object, source: WaitError) -> ManifestError {
 async fn delete_claims_of(holder: &Holder<'_>) -> Result<(), ManifestError> {
     let Holder { client, object, deadline, .. } = *holder;
     let Some(namespace) = object.namespace() else { return Ok(()) };
-    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace);
+    let api = untyped(Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace));
     let all = ListParams::default();
     let found = tried(deadline, || api.list_metadata(&all)).await;
     let found = found.map_err(|source| failed(object, "list its claims", deadline, source))?;

@@ -12,7 +12,7 @@ use super::exact::{delete_exact, gone};
 use super::inventory::list_all;
 use super::kinds::is_own;
 use super::{FIELD_MANAGER, ManifestError, NAMESPACE_LABEL, TestNamespace, is_ours};
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
 
 /// The label of a test's namespace that has objects elsewhere.
@@ -29,7 +29,7 @@ impl TestNamespace {
         name: &str,
         deadline: Deadline,
     ) -> Result<(), ManifestError> {
-        let api = Api::<Namespace>::all(client.unary.clone());
+        let api = untyped(Api::<Namespace>::all(client.unary.clone()));
         let patch = Patch::Merge(json!({"metadata": {"labels": {ELSEWHERE_LABEL: "true"}}}));
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let patched = tried(deadline, || api.patch_metadata(name, &params, &patch)).await;
@@ -64,7 +64,7 @@ impl TestNamespace {
     }
 
     async fn has_elsewhere(&self, client: &Client, deadline: Deadline) -> Result<bool, ManifestError> {
-        let api = Api::<Namespace>::all(client.unary.clone());
+        let api = untyped(Api::<Namespace>::all(client.unary.clone()));
         let found = tried(deadline, || api.get_metadata_opt(&self.name)).await;
         let found = found.map_err(|source| failed(&self.name, "read", deadline, source))?;
         Ok(found.is_some_and(|namespace| namespace.labels().contains_key(ELSEWHERE_LABEL)))

@@ -1,14 +1,11 @@
 //! Deletes one object by its UID: another object of the same name stays.
 
-use std::fmt::Debug;
-
 use kube::api::{DeleteParams, DynamicObject, Preconditions};
 use kube::runtime::watcher;
 use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
 
 use super::apply::{segment, tried};
-use crate::client::ApiError;
+use crate::client::{ApiError, untyped};
 use crate::deadline::Deadline;
 use crate::wait::{self, WaitError, namespaces};
 
@@ -26,16 +23,16 @@ pub async fn delete_exact<K>(
     deadline: Deadline,
 ) -> Result<bool, ApiError>
 where
-    K: Resource + Clone + DeserializeOwned + Debug,
+    K: Resource + Clone,
 {
-    let (params, name) = (exactly(uid, params), segment(name));
+    let (api, params, name) = (untyped(api.clone()), exactly(uid, params), segment(name));
     match tried(deadline, || api.delete(&name, &params)).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_not_found() => Ok(false),
         // The UID differs. Any other conflict concerns the object that still exists.
         Err(error) if error.code() == Some(409) => {
             let still = tried(deadline, || api.get_opt(&name)).await?;
-            let still = still.is_some_and(|found| found.meta().uid.as_deref() == Some(uid));
+            let still = still.is_some_and(|found| found.metadata.uid.as_deref() == Some(uid));
             if still { Err(error) } else { Ok(false) }
         }
         Err(error) => Err(error),

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{PersistentVolume, Pod, PodSpec, ReplicationController};
-use kube::api::{Api, ListParams};
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod, ReplicationController};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use super::apply::tried;
 use super::{NAMESPACE_LABEL, is_ours};
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, list};
 use crate::deadline::Deadline;
 
 /// Something that uses a path on a node.
@@ -37,39 +37,40 @@ pub(super) async fn users(client: &Client, deadline: Deadline) -> Result<Vec<Use
             users.push(User { text, path: path.into(), namespace });
         }
     }
-    let (c, d) = (client, deadline);
-    users.extend(of::<Pod>(c, d, |pod| pod.spec.as_ref()).await?);
-    users.extend(of::<Deployment>(c, d, |o| o.spec.as_ref()?.template.spec.as_ref()).await?);
-    users.extend(of::<ReplicaSet>(c, d, |o| o.spec.as_ref()?.template.as_ref()?.spec.as_ref()).await?);
-    users.extend(
-        of::<ReplicationController>(c, d, |o| o.spec.as_ref()?.template.as_ref()?.spec.as_ref()).await?,
-    );
-    users.extend(of::<StatefulSet>(c, d, |o| o.spec.as_ref()?.template.spec.as_ref()).await?);
-    users.extend(of::<DaemonSet>(c, d, |o| o.spec.as_ref()?.template.spec.as_ref()).await?);
-    users.extend(of::<Job>(c, d, |o| o.spec.as_ref()?.template.spec.as_ref()).await?);
-    users.extend(
-        of::<CronJob>(c, d, |o| o.spec.as_ref()?.job_template.spec.as_ref()?.template.spec.as_ref()).await?,
-    );
+    let pods = ApiResource::erase::<Pod>(&());
+    users.extend(of(client, deadline, (&pods, "/spec")).await?);
+    let templates = [
+        ApiResource::erase::<Deployment>(&()),
+        ApiResource::erase::<ReplicaSet>(&()),
+        ApiResource::erase::<ReplicationController>(&()),
+        ApiResource::erase::<StatefulSet>(&()),
+        ApiResource::erase::<DaemonSet>(&()),
+        ApiResource::erase::<Job>(&()),
+    ];
+    for kind in &templates {
+        users.extend(of(client, deadline, (kind, "/spec/template/spec")).await?);
+    }
+    let crons = ApiResource::erase::<CronJob>(&());
+    users.extend(of(client, deadline, (&crons, "/spec/jobTemplate/spec/template/spec")).await?);
     Ok(users)
 }
 
-/// The objects of one kind that use a path.
-async fn of<K>(
+/// Returns the objects of one kind that use a path. The kind comes with the JSON pointer to its pods' spec: a decoder for
+/// each kind would cost seconds of every build.
+async fn of(
     client: &Client,
     deadline: Deadline,
-    spec: impl Fn(&K) -> Option<&PodSpec>,
-) -> Result<Vec<User>, ApiError>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+    (resource, spec): (&ApiResource, &str),
+) -> Result<Vec<User>, ApiError> {
+    let (api, all) = (Api::<DynamicObject>::all_with(client.unary.clone(), resource), ListParams::default());
+    let kind = if resource.kind == "Pod" { "pod" } else { &resource.kind };
     let mut users = Vec::new();
-    for object in listed::<K>(client, deadline).await? {
-        let volumes = spec(&object).into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+    for object in tried(deadline, || api.list(&all)).await?.items {
+        let volumes = object.data.pointer(spec).and_then(|spec| spec["volumes"].as_array());
         let paths: BTreeSet<&str> =
-            volumes.filter_map(|v| Some(v.host_path.as_ref()?.path.as_str())).collect();
+            volumes.into_iter().flatten().filter_map(|v| v["hostPath"]["path"].as_str()).collect();
         let namespace = object.namespace();
-        let (kind, place) = (K::kind(&()), namespace.as_deref().unwrap_or_default());
-        let kind = if kind == "Pod" { "pod" } else { &kind };
+        let place = namespace.as_deref().unwrap_or_default();
         for path in paths {
             let text = format!("{kind} {place}/{} uses {path}", object.name_any());
             users.push(User { text, path: path.into(), namespace: namespace.clone() });
@@ -80,8 +81,8 @@ where
 
 pub(super) async fn listed<K>(client: &Client, deadline: Deadline) -> Result<Vec<K>, ApiError>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
 {
     let (api, all) = (Api::<K>::all(client.unary.clone()), ListParams::default());
-    Ok(tried(deadline, || api.list(&all)).await?.items)
+    tried(deadline, || list(api.clone(), &all)).await
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::apply::{KUBERNETES, Served, failed, is_definition, kinds, tried};
 use super::{GUEST, Manifest, ManifestError, Object, is_ours};
-use crate::client::Client;
+use crate::client::{Client, untyped};
 use crate::deadline::Deadline;
 use crate::sanitise;
 
@@ -113,7 +113,7 @@ fn is_claim_of(claim: &str, set: &Value, name: &str) -> bool {
 }
 
 /// Whether a claim was made for a StatefulSet of a manifest, and not by somebody else.
-pub(super) fn is_claim_of_set(claim: &PartialObjectMeta<PersistentVolumeClaim>, set: &Object) -> bool {
+pub(super) fn is_claim_of_set(claim: &PartialObjectMeta<DynamicObject>, set: &Object) -> bool {
     is_claim_of(&claim.name_any(), &set.body, set.name()) && !is_somebodys(CLAIM, &claim.metadata)
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: 
     if set.data["spec"]["volumeClaimTemplates"].as_array().is_none_or(Vec::is_empty) {
         return;
     }
-    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), &namespace);
+    let api = untyped(Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), &namespace));
     let all = ListParams::default();
     let Ok(found) = tried(deadline, || api.list_metadata(&all)).await else { return };
     let is_its = |claim: &&PartialObjectMeta<_>| {

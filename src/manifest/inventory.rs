@@ -11,7 +11,7 @@ use kube::discovery::{ApiCapabilities, ApiGroup, verbs};
 
 use super::ManifestError;
 use super::apply::{KUBERNETES, discover, tried};
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, list};
 use crate::deadline::Deadline;
 use crate::sanitise;
 
@@ -128,12 +128,14 @@ fn kind_of(resource: &ApiResource) -> String {
 async fn volumes_of(client: &Client, namespaces: &[String], deadline: Deadline) -> BTreeSet<String> {
     let api = Api::<PersistentVolume>::all(client.unary.clone());
     let all = ListParams::default();
-    let Ok(found) = tried(deadline.at_most(ONE), || api.list(&all)).await else { return BTreeSet::new() };
+    let Ok(found) = tried(deadline.at_most(ONE), || list(api.clone(), &all)).await else {
+        return BTreeSet::new();
+    };
     let is_of = |volume: &PersistentVolume| {
         let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
         claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|of| namespaces.contains(of))
     };
-    found.items.into_iter().filter(is_of).filter_map(|volume| volume.metadata.uid).collect()
+    found.into_iter().filter(is_of).filter_map(|volume| volume.metadata.uid).collect()
 }
 
 /// Whether Kubernetes' own components created an object, or made it for another object. The bootstrap of the API server has

@@ -1,7 +1,6 @@
 //! The namespace of one test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -13,17 +12,16 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
 use super::apply::{discover, of_namespaces, tried};
 use super::bound::{ClaimStays, delete_claim_of};
 use super::exact::{delete_exact, exactly, gone};
 use super::{ManifestError, NAMESPACE_LABEL, is_ours};
 use crate::chain::chain;
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
 use crate::sanitise;
 use crate::wait::{self, Verdict, WaitError, namespaces};
@@ -99,7 +97,8 @@ impl TestNamespace {
                 let Err(source) = ready else { return Ok(named) };
                 // No other process knows the name. The first error is the one to report.
                 let params = exactly(&named.uid, DeleteParams::default());
-                let _ = Api::<Namespace>::all(client.unary.clone()).delete(&named.name, &params).await;
+                let _ =
+                    untyped(Api::<Namespace>::all(client.unary.clone())).delete(&named.name, &params).await;
                 return Err(named.stuck("prepare", source));
             }
             Err(source) => source,
@@ -118,7 +117,7 @@ impl TestNamespace {
         // First, while operators in the namespace run. If an object elsewhere stays, the namespace stays too: its label
         // is how the next lease finds the rest.
         self.sweep_elsewhere(client, deadline).await?;
-        let api = Api::<Namespace>::all(client.unary.clone());
+        let api = untyped(Api::<Namespace>::all(client.unary.clone()));
         let params = exactly(&self.uid, DeleteParams::default());
         match tried(deadline, || api.delete(&self.name, &params)).await {
             Ok(_) => {}
@@ -186,7 +185,7 @@ impl TestNamespace {
         label: &str,
         deadline: Deadline,
     ) -> Result<Vec<LeftNamespace>, ManifestError> {
-        let api = Api::<Namespace>::all(client.unary.clone());
+        let api = untyped(Api::<Namespace>::all(client.unary.clone()));
         let labelled = ListParams::default().labels(label);
         let found = tried(deadline, || api.list(&labelled)).await.map_err(|source| {
             let (namespace, waited) = (format!("with label {label}"), deadline.waited());
@@ -229,7 +228,7 @@ impl TestNamespace {
             of.extend(labelled::<ValidatingWebhookConfiguration>(client, deadline).await?);
             of.extend(labelled::<MutatingWebhookConfiguration>(client, deadline).await?);
             // The namespaces are listed last: the namespace of a running test still exists.
-            let (all, any) = (Api::<Namespace>::all(client.unary.clone()), ListParams::default());
+            let (all, any) = (untyped(Api::<Namespace>::all(client.unary.clone())), ListParams::default());
             let alive = tried(deadline, || all.list(&any)).await?;
             alive.iter().for_each(|namespace| _ = of.remove(&namespace.name_any()));
             Ok(of)
@@ -307,9 +306,9 @@ impl TestNamespace {
 /// The namespaces that the objects of a kind were created for, if seatrial created them.
 async fn labelled<K>(client: &Client, deadline: Deadline) -> Result<BTreeSet<String>, ApiError>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = ()>,
 {
-    let api = Api::<K>::all(client.unary.clone());
+    let api = untyped(Api::<K>::all(client.unary.clone()));
     let with_label = ListParams::default().labels(NAMESPACE_LABEL);
     let found = match tried(deadline, || api.list_metadata(&with_label)).await {
         Ok(found) => found.items,
@@ -329,9 +328,8 @@ async fn make(
     labels: &BTreeMap<String, String>,
     deadline: Deadline,
 ) -> Result<String, ApiError> {
-    let api = Api::<Namespace>::all(client.unary.clone());
-    let mut namespace = Namespace::default();
-    namespace.metadata.name = Some(name.into());
+    let api = untyped(Api::<Namespace>::all(client.unary.clone()));
+    let mut namespace = DynamicObject::new(name, &ApiResource::erase::<Namespace>(&()));
     namespace.metadata.labels = Some(labels.clone());
     let params = PostParams { field_manager: Some(super::FIELD_MANAGER.into()), ..PostParams::default() };
     let made = match tried(deadline, || api.create(&params, &namespace)).await {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use tokio::task::JoinHandle;
 
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
 use crate::event::{Event, EventLog, Outcome};
 use crate::retry::NotYet;
@@ -65,7 +65,7 @@ impl ApiProbe {
 }
 
 async fn ask(client: &Client) -> Result<(), NotYet> {
-    let namespaces = Api::<Namespace>::all(client.unary.clone());
+    let namespaces = untyped(Api::<Namespace>::all(client.unary.clone()));
     namespaces.get("default").await.map(drop).map_err(|e| with_status(&ApiError::from(e)).into())
 }
 

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::chain::chain;
+use crate::client::{list, untyped};
 use crate::deadline::Deadline;
 use crate::wait::pods;
 
@@ -194,7 +195,7 @@ impl Far {
         let doing = format!("forward to port {} of pod {pod}", self.port);
         let mut forward = answer(&doing, self.pods.portforward(&pod, &[self.port])).await.map(Abort)?;
         // The port-forward uses the name, which another pod may have by now.
-        let now = answer(&doing, self.pods.get(&pod)).await?;
+        let now = answer(&doing, untyped(self.pods.clone()).get(&pod)).await?;
         if now.metadata.uid.as_deref() != Some(&uid) {
             let why = format!("{pod} was replaced while the forward was opened");
             return Err(ForwardError::NoPod { namespace: self.namespace.clone(), why });
@@ -227,11 +228,11 @@ impl Far {
             }
             Target::Uid(uid) => (ListParams::default(), format!("find the pod with UID {uid}")),
         };
-        let pods = answer(&doing, self.pods.list(&params)).await?.items;
+        let pods = answer(&doing, list(self.pods.clone(), &params)).await?;
         let no_pod = || ForwardError::NoPod {
             namespace: self.namespace.clone(),
             why: match pods.is_empty() {
-                true => "there is none".into(),
+                true => "no pod matches".into(),
                 false => pods.iter().map(state).collect::<Vec<_>>().join(", "),
             },
         };

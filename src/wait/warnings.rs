@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 
+use crate::client::list;
 use crate::deadline::Deadline;
 
 /// Timeout for the request for events after the deadline.
@@ -43,7 +44,7 @@ pub(super) async fn quoted<K: Resource + Debug>(client: &Client, objects: &[K]) 
     let api = Api::<Event>::namespaced(client.clone(), namespace.as_deref().unwrap_or("default"));
     let of = async |uid: &String| {
         let params = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(1000);
-        api.list(&params).await.map(|listed| listed.items).unwrap_or_default()
+        list(api.clone(), &params).await.unwrap_or_default()
     };
     let listed = Deadline::after(PATIENCE).bound(join_all(uids.iter().map(of))).await.ok()?;
     newest(&listed.concat(), &uids)

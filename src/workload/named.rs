@@ -1,13 +1,10 @@
 //! The common part of all workload handles: requests by the workload's name and its pods' label.
 
-use std::fmt::Debug;
-
 use kube::Resource;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy,
 };
 use kube::core::NamespaceResourceScope;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -32,7 +29,7 @@ pub(super) struct Named<K> {
 
 impl<K> Named<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     pub(super) fn new(client: &Client, namespace: &str, name: &str, selector: &str) -> Self {
         Self {
@@ -61,13 +58,14 @@ where
 
     pub(super) async fn scale(&self, replicas: i32) -> Result<(), WorkloadError> {
         let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        let scaled = self.typed().patch_scale(&self.name, &PatchParams::default(), &patch).await;
+        let scaled = self.api::<K>().patch_scale(&self.name, &PatchParams::default(), &patch).await;
         scaled.map(drop).map_err(|e| self.failed("scale", e))
     }
 
     /// Applies a strategic merge patch; returns the generation after it.
     pub(super) async fn patch(&self, doing: &'static str, patch: Value) -> Result<i64, WorkloadError> {
-        let patched = self.typed().patch(&self.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
+        let patched =
+            self.api::<K>().patch(&self.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
         let patched = patched.map_err(|e| self.failed(doing, e))?;
         Ok(patched.meta().generation.unwrap_or_default())
     }
@@ -77,7 +75,7 @@ where
     }
 
     pub(super) async fn delete(&self, policy: PropagationPolicy) -> Result<(), WorkloadError> {
-        let (api, failed) = (self.typed(), |e| self.failed("delete", e));
+        let (api, failed) = (self.api::<K>(), |e| self.failed("delete", e));
         let Some(found) = api.get_opt(&self.name).await.map_err(|e| failed(e.into()))? else {
             return Ok(());
         };
@@ -85,10 +83,6 @@ where
         let params = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
         let asked = delete_exact(&api, &self.name, &uid, params, Deadline::after(ASK)).await;
         asked.map(drop).map_err(failed)
-    }
-
-    fn typed(&self) -> Api<K> {
-        Api::namespaced(self.client.unary.clone(), &self.namespace)
     }
 
     fn api<L: Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Provisioned, Provisioner, open};
+use crate::client::list;
 use crate::cluster::lease::lock::Access;
 use crate::cluster::ready::cordon;
 use crate::cluster::state::record::Record;
@@ -141,8 +142,8 @@ impl Provisioner<'_> {
         let client = cluster.client().await?;
         let nodes = kube::Api::<KubeNode>::all(client.unary.clone());
         // An API that does not answer yet is left to the later check.
-        let Ok(list) = nodes.list(&Default::default()).await else { return Ok(()) };
-        for node in list.items {
+        let Ok(found) = list(nodes, &Default::default()).await else { return Ok(()) };
+        for node in found {
             let name = node.metadata.name.clone().unwrap_or_default();
             if node.spec.as_ref().and_then(|s| s.unschedulable) != Some(true) {
                 continue;

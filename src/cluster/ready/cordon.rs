@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, get, untyped};
 use crate::deadline::Deadline;
 use crate::manifest::FIELD_MANAGER;
 use crate::retry;
@@ -22,7 +22,7 @@ pub(crate) const SOON: Duration = Duration::from_millis(500);
 pub(crate) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> kube::Result<bool> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let close = async || {
-        let found = nodes.get(node).await?;
+        let found = get(nodes.clone(), node).await?;
         if found.spec.as_ref().and_then(|s| s.unschedulable) == Some(true) {
             return Ok(is_cordoned_by_us(&found));
         }
@@ -33,7 +33,7 @@ pub(crate) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> k
             },
             "spec": {"unschedulable": true},
         });
-        nodes.patch(node, &as_ourselves(), &Patch::Merge(closed)).await.map(|_| true)
+        untyped(nodes.clone()).patch(node, &as_ourselves(), &Patch::Merge(closed)).await.map(|_| true)
     };
     patient(deadline, close).await
 }
@@ -45,7 +45,7 @@ pub(crate) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> k
 pub(crate) async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> kube::Result<()> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let open = async || {
-        let found = nodes.get(node).await?;
+        let found = get(nodes.clone(), node).await?;
         if !is_cordoned_by_us(&found) {
             return Ok(());
         }
@@ -56,7 +56,7 @@ pub(crate) async fn uncordon(client: &Client, node: &str, deadline: Deadline) ->
             },
             "spec": {"unschedulable": null},
         });
-        nodes.patch(node, &as_ourselves(), &Patch::Merge(open)).await.map(drop)
+        untyped(nodes.clone()).patch(node, &as_ourselves(), &Patch::Merge(open)).await.map(drop)
     };
     patient(deadline, open).await
 }

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
 use crate::retry::NotYet;
 use crate::wait;
@@ -30,7 +30,7 @@ const HEAD: usize = 14;
 pub(crate) async fn spread(client: &Client, deadline: Deadline) -> Result<(), NotYet> {
     let again = json!({"kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string()});
     let patch = json!({"spec": {"template": {"metadata": {"annotations": again}}}});
-    let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
+    let deployments = untyped(Api::<Deployment>::namespaced(client.unary.clone(), "kube-system"));
     let patched = deployments.patch("coredns", &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map_err(|e| ApiError::from(e).text)?;
     wait::rollout(client, "kube-system", "coredns", deadline)

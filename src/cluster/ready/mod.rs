@@ -22,7 +22,7 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 
 use super::{Cluster, ClusterError};
-use crate::client::{ApiError, Client};
+use crate::client::{ApiError, Client, get, list};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::node;
@@ -163,14 +163,14 @@ impl Looking<'_> {
         let client = &self.client.unary;
         let asked = async {
             let all = ListParams::default();
-            let pods = Api::<Pod>::namespaced(client.clone(), "kube-system").list(&all).await?;
-            let nodes = Api::<KubeNode>::all(client.clone()).list(&all).await?;
+            let pods = list(Api::<Pod>::namespaced(client.clone(), "kube-system"), &all).await?;
+            let nodes = list(Api::<KubeNode>::all(client.clone()), &all).await?;
             Ok::<_, kube::Error>((pods, nodes))
         };
         let Ok(Ok((pods, nodes))) = self.deadline.at_most(ASK).bound(asked).await else { return Vec::new() };
-        let pods = pods.items.iter().filter(|p| !system::is_part(p) && !wait::pods::is_ready(p));
+        let pods = pods.iter().filter(|p| !system::is_part(p) && !wait::pods::is_ready(p));
         let strange = |n: &&KubeNode| !self.started.contains_key(&n.name_any());
-        let nodes = nodes.items.iter().filter(strange).map(|n| format!("node {}", n.name_any()));
+        let nodes = nodes.iter().filter(strange).map(|n| format!("node {}", n.name_any()));
         pods.map(|p| format!("pod {}", wait::pods::describe(p))).chain(nodes).collect()
     }
 
@@ -186,7 +186,7 @@ impl Looking<'_> {
         let services = Api::<Service>::namespaced(self.client.unary.clone(), "kube-system");
         let services = &services;
         let address = || async move {
-            let service = services.get("kube-dns").await.map_err(|e| ApiError::from(e).text)?;
+            let service = get(services.clone(), "kube-dns").await.map_err(|e| ApiError::from(e).text)?;
             let server: Option<IpAddr> = service.spec.and_then(|s| s.cluster_ip?.parse().ok());
             server.ok_or_else(|| "service kube-dns has no address".into())
         };
@@ -203,7 +203,7 @@ impl Looking<'_> {
     async fn dns_pods(&self) -> String {
         let pods = Api::<Pod>::namespaced(self.client.unary.clone(), "kube-system");
         let wanted = ListParams::default().labels("k8s-app=kube-dns");
-        let listed = match Deadline::after(ASK).bound(pods.list(&wanted)).await {
+        let listed = match Deadline::after(ASK).bound(list(pods, &wanted)).await {
             Ok(Ok(listed)) => listed,
             Ok(Err(error)) => return format!("its pods cannot be listed: {}", ApiError::from(error).text),
             Err(late) => return format!("its pods cannot be listed: {late}"),
@@ -212,7 +212,7 @@ impl Looking<'_> {
             let ip = pod.status.as_ref().and_then(|s| s.pod_ip.as_deref()).unwrap_or("no address");
             format!("{} at {ip}", wait::pods::describe(pod))
         };
-        listed.items.iter().map(about).collect::<Vec<_>>().join("; ")
+        listed.iter().map(about).collect::<Vec<_>>().join("; ")
     }
 
     async fn ask_dns(&self, node: &str, server: IpAddr) -> Result<(), NotYet> {

@@ -125,51 +125,75 @@ async fn others(cluster: &Cluster) -> Result<Vec<String>, Unknown> {
     Ok(found)
 }
 
+/// Cluster-scoped kinds that people create, and whose objects all count.
+fn cluster_wide() -> [ApiResource; 14] {
+    [
+        of::<APIService>(),
+        of::<PersistentVolume>(),
+        of::<StorageClass>(),
+        of::<CustomResourceDefinition>(),
+        of::<ClusterRole>(),
+        of::<ClusterRoleBinding>(),
+        of::<PriorityClass>(),
+        of::<IngressClass>(),
+        of::<RuntimeClass>(),
+        of::<CSIDriver>(),
+        of::<ValidatingWebhookConfiguration>(),
+        of::<MutatingWebhookConfiguration>(),
+        of::<ValidatingAdmissionPolicy>(),
+        of::<ValidatingAdmissionPolicyBinding>(),
+    ]
+}
+
+/// Namespaced kinds that people create.
+fn namespaced() -> [ApiResource; 22] {
+    [
+        of::<Pod>(),
+        of::<ReplicaSet>(),
+        of::<ReplicationController>(),
+        of::<Deployment>(),
+        of::<StatefulSet>(),
+        of::<DaemonSet>(),
+        of::<Job>(),
+        of::<CronJob>(),
+        of::<PersistentVolumeClaim>(),
+        of::<Service>(),
+        of::<ConfigMap>(),
+        of::<Secret>(),
+        of::<ServiceAccount>(),
+        of::<Role>(),
+        of::<RoleBinding>(),
+        of::<Ingress>(),
+        of::<NetworkPolicy>(),
+        of::<PodDisruptionBudget>(),
+        of::<HorizontalPodAutoscaler>(),
+        of::<PodTemplate>(),
+        of::<ResourceQuota>(),
+        of::<LimitRange>(),
+    ]
+}
+
 /// Lists the kinds that people create. Kinds whose objects Kubernetes creates by itself, such as Events, Leases and
-/// EndpointSlices, say nothing.
+/// EndpointSlices, say nothing. Objects of a controller are left out, because their owner is listed.
 async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> {
-    let mut all = Vec::new();
-    let strange = |meta: &ObjectMeta| !SYSTEM.contains(&name(meta));
-    all.extend(cluster_wide::<Namespace>(client, strange).await?);
-    all.extend(cluster_wide::<Node>(client, |meta| cluster.node(name(meta)).is_none()).await?);
-    all.extend(cluster_wide::<APIService>(client, any).await?);
-    all.extend(cluster_wide::<PersistentVolume>(client, any).await?);
-    all.extend(cluster_wide::<StorageClass>(client, any).await?);
-    all.extend(cluster_wide::<CustomResourceDefinition>(client, any).await?);
-    all.extend(cluster_wide::<ClusterRole>(client, any).await?);
-    all.extend(cluster_wide::<ClusterRoleBinding>(client, any).await?);
-    all.extend(cluster_wide::<PriorityClass>(client, any).await?);
-    all.extend(cluster_wide::<IngressClass>(client, any).await?);
-    all.extend(cluster_wide::<RuntimeClass>(client, any).await?);
-    all.extend(cluster_wide::<CSIDriver>(client, any).await?);
-    all.extend(cluster_wide::<ValidatingWebhookConfiguration>(client, any).await?);
-    all.extend(cluster_wide::<MutatingWebhookConfiguration>(client, any).await?);
-    all.extend(cluster_wide::<ValidatingAdmissionPolicy>(client, any).await?);
-    all.extend(cluster_wide::<ValidatingAdmissionPolicyBinding>(client, any).await?);
-    all.extend(namespaced::<Pod>(client).await?);
-    all.extend(namespaced::<ReplicaSet>(client).await?);
-    all.extend(namespaced::<ReplicationController>(client).await?);
-    all.extend(namespaced::<Deployment>(client).await?);
-    all.extend(namespaced::<StatefulSet>(client).await?);
-    all.extend(namespaced::<DaemonSet>(client).await?);
-    all.extend(namespaced::<Job>(client).await?);
-    all.extend(namespaced::<CronJob>(client).await?);
-    all.extend(namespaced::<PersistentVolumeClaim>(client).await?);
-    all.extend(namespaced::<Service>(client).await?);
-    all.extend(namespaced::<ConfigMap>(client).await?);
-    all.extend(namespaced::<Secret>(client).await?);
-    all.extend(namespaced::<ServiceAccount>(client).await?);
-    all.extend(namespaced::<Role>(client).await?);
-    all.extend(namespaced::<RoleBinding>(client).await?);
-    all.extend(namespaced::<Ingress>(client).await?);
-    all.extend(namespaced::<NetworkPolicy>(client).await?);
-    all.extend(namespaced::<PodDisruptionBudget>(client).await?);
-    all.extend(namespaced::<HorizontalPodAutoscaler>(client).await?);
-    all.extend(namespaced::<PodTemplate>(client).await?);
-    all.extend(namespaced::<ResourceQuota>(client).await?);
-    all.extend(namespaced::<LimitRange>(client).await?);
+    let (namespaces, nodes) = (of::<Namespace>(), of::<Node>());
+    let mut all =
+        strange_of("Namespace", &listed(client, &namespaces).await?, |meta| !SYSTEM.contains(&name(meta)));
+    let is_added = |meta: &ObjectMeta| cluster.node(name(meta)).is_none();
+    all.extend(strange_of("Node", &listed(client, &nodes).await?, is_added));
+    for kind in cluster_wide() {
+        all.extend(strange_of(&kind.kind, &listed(client, &kind).await?, any));
+    }
+    for kind in namespaced() {
+        all.extend(strange_in(&kind.kind, &listed(client, &kind).await?));
+    }
     all.extend(newer(client).await?);
     Ok(all)
+}
+
+/// Returns the API resource of a type.
+fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
 }
 
 /// Lists kinds that not every version from 1.33 to 1.37 serves, or not in the same version of their group.
@@ -204,21 +228,6 @@ async fn listed(client: &Client, resource: &ApiResource) -> kube::Result<Vec<Obj
 
 fn any(_: &ObjectMeta) -> bool {
     true
-}
-
-/// Lists cluster-scoped objects of a kind that are `strange` and have no known creator.
-async fn cluster_wide<K: Resource<DynamicType = ()>>(
-    client: &Client,
-    strange: impl Fn(&ObjectMeta) -> bool,
-) -> kube::Result<Vec<String>> {
-    let found = listed(client, &ApiResource::erase::<K>(&())).await?;
-    Ok(strange_of(&K::kind(&()), &found, strange))
-}
-
-/// Lists the objects of a kind in the namespaces that kubeadm and kind create. Objects of a controller are left out,
-/// because their owner is listed.
-async fn namespaced<K: Resource<DynamicType = ()>>(client: &Client) -> kube::Result<Vec<String>> {
-    Ok(strange_in(&K::kind(&()), &listed(client, &ApiResource::erase::<K>(&())).await?))
 }
 
 fn strange_of(kind: &str, found: &[ObjectMeta], strange: impl Fn(&ObjectMeta) -> bool) -> Vec<String> {

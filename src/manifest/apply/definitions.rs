@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::super::{Manifest, ManifestError, Object};
 use super::served::{discover, scoped};
-use crate::client::Client;
+use crate::client::{Client, untyped};
 use crate::deadline::Deadline;
 use crate::retry;
 use crate::sanitise;
@@ -98,7 +98,7 @@ pub(super) async fn served<'o>(
         let before = awaited.len();
         awaited.extend(found);
         if awaited.len() > before {
-            let api = Api::<Definition>::all(client.stream.clone());
+            let api = untyped(Api::<Definition>::all(client.stream.clone()));
             let by_name = watcher::Config::default().fields(&format!("metadata.name={}", definition.name()));
             let met = wait::until(api, by_name, established(definition.name()), deadline).await;
             met.map_err(|source| ManifestError::NotEstablished {
@@ -119,24 +119,25 @@ pub(super) async fn served<'o>(
     retry::try_until(deadline, retry::every(Duration::from_millis(200)), listed).await.map(drop)
 }
 
-/// Met when the definition has the condition Established: its kind is served.
-fn established(name: &str) -> impl Check<Definition> + use<> {
+/// Met when the definition has the condition Established: its kind is served. The definition is read untyped: the decoder
+/// of its schema would cost every build seconds.
+fn established(name: &str) -> impl Check<DynamicObject> + use<> {
     check(
         format!("the kind of CustomResourceDefinition {name} is established"),
-        |definitions: &[Definition]| {
+        |definitions: &[DynamicObject]| {
             let Some(definition) = definitions.first() else {
                 return Verdict::NotYet("the CustomResourceDefinition does not exist".into());
             };
-            let conditions = definition.status.as_ref().and_then(|status| status.conditions.as_ref());
-            let condition = |name: &str| conditions.into_iter().flatten().find(|c| c.type_ == name);
-            let said = |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
-            let texts = [&condition.reason, &condition.message];
-            sanitise::line(&texts.map(|text| text.as_deref().unwrap_or_default()).join(": "))
-        };
+            let conditions = definition.data["status"]["conditions"].as_array();
+            let condition = |name: &str| conditions.into_iter().flatten().find(|c| c["type"] == name);
+            let said = |condition: &Value| {
+                let text = |key: &str| condition[key].as_str().unwrap_or_default();
+                sanitise::line(&format!("{}: {}", text("reason"), text("message")))
+            };
             match (condition("Established"), condition("NamesAccepted")) {
-                (Some(established), _) if established.status == "True" => Verdict::Met,
+                (Some(established), _) if established["status"] == "True" => Verdict::Met,
                 // Another definition uses the same names.
-                (_, Some(accepted)) if accepted.status == "False" => Verdict::Never(said(accepted)),
+                (_, Some(accepted)) if accepted["status"] == "False" => Verdict::Never(said(accepted)),
                 (Some(established), _) => Verdict::NotYet(said(established)),
                 (None, _) => Verdict::NotYet("it has no condition Established".into()),
             }

@@ -11,7 +11,7 @@ use kube::discovery::{ApiGroup, Discovery, verbs};
 use super::super::kinds::{group, is_own};
 use super::super::{Manifest, ManifestError, Object};
 use super::asked::tried;
-use crate::client::Client;
+use crate::client::{Client, list};
 use crate::deadline::Deadline;
 use crate::sanitise;
 
@@ -34,8 +34,8 @@ impl Served {
         if manifest.objects().iter().any(|object| !is_own(object.api_version())) {
             let (api, all) = (Api::<APIService>::all(client.unary.clone()), ListParams::default());
             // Without permission to list APIServices, discovery alone decides.
-            if let Ok(services) = tried(deadline, || api.list(&all)).await {
-                served.away = services.items.iter().filter_map(away).collect();
+            if let Ok(services) = tried(deadline, || list(api.clone(), &all)).await {
+                served.away = services.iter().filter_map(away).collect();
             }
         }
         Ok(served)

@@ -12,7 +12,7 @@ use super::super::kinds::{is_of_cluster, is_own};
 use super::super::order::rank;
 use super::super::{Manifest, ManifestError, Object, Place};
 use super::{ForeignReference, NAMESPACE_LABEL, references};
-use crate::client::Client;
+use crate::client::{Client, untyped};
 use crate::deadline::Deadline;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -207,7 +207,7 @@ async fn taken_over(
     let Some(namespace) = object.namespace().filter(|_| object.is("apps", "StatefulSet")) else {
         return Ok(Vec::new());
     };
-    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace);
+    let api = untyped(Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), namespace));
     let all = ListParams::default();
     let found = tried(deadline, || api.list_metadata(&all)).await;
     let found =
