@@ -77,7 +77,7 @@ fn check_deployment(finding: &mut Finding, compared: &Comparison, old: &[Identit
     finding.check(
         compared.by_loss(goes && compared.new.is_empty() && compared.replaced.is_empty()),
         format!(
-            "the Deployment's {}: {} were deleted; {predicted} deletions were predicted, without names",
+            "the Deployment's {}: {} were deleted, and {predicted} deletions were predicted without names",
             pod_names(old),
             pod_names(&compared.gone)
         ),
