@@ -176,13 +176,12 @@ fn namespaced() -> [ApiResource; 22] {
 /// Lists the kinds that people create. Kinds whose objects Kubernetes creates by itself, such as Events, Leases and
 /// EndpointSlices, say nothing. Objects of a controller are left out, because their owner is listed.
 async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> {
-    let (namespaces, nodes) = (of::<Namespace>(), of::<Node>());
-    let mut all =
-        strange_of("Namespace", &listed(client, &namespaces).await?, |meta| !SYSTEM.contains(&name(meta)));
+    let is_own = |meta: &ObjectMeta| !SYSTEM.contains(&name(meta));
+    let mut all = strange_of("Namespace", &listed(client, &of::<Namespace>()).await?, is_own);
     let is_added = |meta: &ObjectMeta| cluster.node(name(meta)).is_none();
-    all.extend(strange_of("Node", &listed(client, &nodes).await?, is_added));
+    all.extend(strange_of("Node", &listed(client, &of::<Node>()).await?, is_added));
     for kind in cluster_wide() {
-        all.extend(strange_of(&kind.kind, &listed(client, &kind).await?, any));
+        all.extend(strange_of(&kind.kind, &listed(client, &kind).await?, |_| true));
     }
     for kind in namespaced() {
         all.extend(strange_in(&kind.kind, &listed(client, &kind).await?));
@@ -211,7 +210,7 @@ async fn newer(client: &Client) -> kube::Result<Vec<String>> {
                 found => found?,
             };
             all.extend(match can.scope {
-                Scope::Cluster => strange_of(&resource.kind, &found, any),
+                Scope::Cluster => strange_of(&resource.kind, &found, |_| true),
                 Scope::Namespaced => strange_in(&resource.kind, &found),
             });
         }
@@ -224,10 +223,6 @@ async fn listed(client: &Client, resource: &ApiResource) -> kube::Result<Vec<Obj
     let api = Api::<DynamicObject>::all_with(client.clone(), resource);
     let found = api.list_metadata(&ListParams::default()).await?;
     Ok(found.items.into_iter().map(|object| object.metadata).collect())
-}
-
-fn any(_: &ObjectMeta) -> bool {
-    true
 }
 
 fn strange_of(kind: &str, found: &[ObjectMeta], strange: impl Fn(&ObjectMeta) -> bool) -> Vec<String> {
