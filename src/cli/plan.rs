@@ -41,9 +41,10 @@ pub async fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -
 }
 
 async fn trial(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
-    let PlanArgs { paths, only, skip, image, .. } = args;
-    let (paths, only, skip, image) = (paths.clone(), only.clone(), skip.clone(), image.clone());
-    let read = super::trial::read(catalogue, &TrialInput { paths, only, skip, image }).await?;
+    let PlanArgs { paths, only, skip, upgrade, image, .. } = args;
+    let (paths, only, skip) = (paths.clone(), only.clone(), skip.clone());
+    let (upgrade, image) = (upgrade.clone(), image.clone());
+    let read = super::trial::read(catalogue, &TrialInput { paths, only, skip, upgrade, image }).await?;
     if let Some(to) = &args.write {
         write(to, &file::written(&read.trial, &read.sources, to))?;
     }

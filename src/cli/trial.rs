@@ -46,6 +46,10 @@ pub async fn read(catalogue: &Catalogue, input: &TrialInput) -> Result<ReadTrial
         }
         None => (Trial::new(read_manifests(&sources)?, Images::default())?, file::ClusterPart::default()),
     };
+    let trial = match &input.upgrade {
+        Some(to) => trial.with_upgrade(to)?,
+        None => trial,
+    };
     let trial = trial.with_images(images).selecting(&input.only, &input.skip)?;
     Ok(ReadTrial { trial, sources, topology: cluster.topology, kubernetes: cluster.kubernetes })
 }

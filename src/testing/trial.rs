@@ -17,6 +17,7 @@ pub fn trial(name: &'static str) -> TrialTest {
         images: Vec::new(),
         of_profile: false,
         topology: &THREE,
+        upgrade: None,
         claims: Vec::new(),
         session: Session::default(),
     }
@@ -31,6 +32,7 @@ pub struct TrialTest {
     images: Vec<String>,
     of_profile: bool,
     topology: &'static TopologySource,
+    upgrade: Option<String>,
     claims: Vec<&'static Claim>,
     session: Session,
 }
@@ -52,6 +54,13 @@ impl TrialTest {
     /// image is replaced but by [`TrialTest::image`].
     pub fn images_of_profile(mut self) -> Self {
         self.of_profile = true;
+        self
+    }
+
+    /// Upgrades the cluster in place as the last step of the standard trial: to a version such as `1.35`, or to the `next`
+    /// minor version.
+    pub fn upgrade(mut self, to: impl Into<String>) -> Self {
+        self.upgrade = Some(to.into());
         self
     }
 
@@ -102,7 +111,11 @@ impl TrialTest {
     }
 
     fn read(&self) -> Result<Trial, Failure> {
-        Ok(Trial::new(read(&self.sources)?, Images::read(&self.images)?)?)
+        let trial = Trial::new(read(&self.sources)?, Images::read(&self.images)?)?;
+        Ok(match &self.upgrade {
+            Some(to) => trial.with_upgrade(to)?,
+            None => trial,
+        })
     }
 }
 

@@ -36,6 +36,12 @@ pub enum TrialError {
         /// What is wrong.
         why: String,
     },
+    /// A text that is no version.
+    #[error("{text} is no version that a cluster can be upgraded to")]
+    NoVersion {
+        /// The text.
+        text: String,
+    },
     /// A trial file among other paths.
     #[error("{}: a trial file stands alone", .path.display())]
     NotAlone {
@@ -76,7 +82,7 @@ impl Hint for TrialError {
     fn failure(&self) -> Option<FailureKind> {
         match self {
             Self::Manifest(error) => error.failure(),
-            Self::NoClaim { .. } | Self::Image { .. } => Some(FailureKind::Usage),
+            Self::NoClaim { .. } | Self::NoVersion { .. } | Self::Image { .. } => Some(FailureKind::Usage),
             Self::NotAlone { .. } => Some(FailureKind::Usage),
             Self::Read { .. }
             | Self::File { .. }
@@ -89,6 +95,7 @@ impl Hint for TrialError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Manifest(error) => error.hint(),
+            Self::NoVersion { .. } => Some("`next`, or one of the versions that `seatrial images` prints".into()),
             Self::NoClaim { .. } => Some("choose among the claims that `seatrial plan PATH` prints".into()),
             Self::Empty { folders, .. } if !folders.is_empty() => {
                 let folders: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cluster::{Access, THREE, TopologySource};
 use crate::judge::Claim;
 use crate::judge::trial::facts::OutageBudget;
-use crate::judge::trial::{CLAIMS, CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN};
+use crate::judge::trial::{CLAIMS, CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE};
 use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario_of};
@@ -67,6 +67,7 @@ fn claims_of(step: &file::Step) -> Vec<&'static Claim> {
         file::Step::PodLoss => vec![&POD_LOSS],
         file::Step::NodeLoss => vec![&NODE_LOSS, &DATA, &RETURN],
         file::Step::Drain => vec![&DRAIN],
+        file::Step::Upgrade(_) => vec![&UPGRADE],
         file::Step::Run(_) => vec![&RUN],
     }
 }
@@ -134,6 +135,36 @@ impl Trial {
     /// The same trial with these images, too.
     pub fn with_images(self, images: Images) -> Self {
         Self { images: self.images.and(images), ..self }
+    }
+
+    /// The same trial with an upgrade of the cluster as its last step: to a version such as `1.35` or `1.35.4`, or to the
+    /// `next` minor version. An upgrade that the trial has already goes to this version, too.
+    ///
+    /// # Errors
+    /// [`TrialError::NoVersion`] if the text is none of these.
+    pub fn with_upgrade(self, to: &str) -> Result<Self, TrialError> {
+        if !file::is_version(to) {
+            return Err(TrialError::NoVersion { text: to.to_owned() });
+        }
+        let mut steps = self.steps.clone();
+        let known = steps.iter_mut().find_map(|step| match step {
+            file::Step::Upgrade(known) => Some(known),
+            _ => None,
+        });
+        match known {
+            Some(known) => *known = to.to_owned(),
+            None => steps.push(file::Step::Upgrade(to.to_owned())),
+        }
+        Ok(self.with_steps(steps))
+    }
+
+    /// The version that the trial upgrades the cluster to, if it does.
+    fn upgrades_to(&self) -> Option<&str> {
+        let to = self.steps.iter().find_map(|step| match step {
+            file::Step::Upgrade(to) => Some(to.as_str()),
+            _ => None,
+        });
+        to.filter(|_| self.has(&UPGRADE))
     }
 
     /// The name: that of the trial file, or `trial`.
@@ -223,8 +254,13 @@ impl Trial {
             claims: &[],
             access: Access::Exclusive,
             topology,
-            // A cluster that is kept for a look is not the one that the next run takes.
-            cluster_suffix: run.keep_on_failure.then_some("kept"),
+            cluster_suffix: match self.upgrades_to() {
+                // A cluster that is kept for a look is not the one that the next run takes.
+                _ if run.keep_on_failure => Some("kept"),
+                // Neither is one whose version changes.
+                Some(_) => Some("upgrade"),
+                None => None,
+            },
             budget: BUDGET,
         }
     }

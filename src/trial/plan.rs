@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::file::{ProbePart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
-use super::steps::{drain, node_loss::SLOW_START};
+use super::steps::{drain, node_loss::SLOW_START, upgrade};
 use super::{Trial, probes, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
@@ -95,6 +95,7 @@ impl Trial {
 fn step_title(step: &Step) -> String {
     match step {
         Step::Run(run) => format!("run `{}`", run.command()),
+        Step::Upgrade(to) => format!("upgrade to {to}"),
         step => step_name(step).to_owned(),
     }
 }
@@ -171,6 +172,7 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
             let slowest = own.iter().map(|w| pods(manifest, w, workers).1).max().unwrap_or_default();
             workers * (drain::BUDGET + slowest + START)
         }
+        "upgrade" => upgrade::BUDGET + START,
         "clean" => START + CALL,
         _ => Duration::ZERO,
     }

@@ -10,17 +10,18 @@ use kube::api::ApiResource;
 use super::file::Step;
 use super::ground::{CALL, Ground, START};
 use super::lacks::{Has, lacks};
-use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout, run};
+use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout, run, upgrade};
 use super::{Trial, custom, probes, volumes, workloads};
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::event::Event;
 use crate::image::Loader;
 use crate::judge::trial::facts::{CUSTOM_RESOURCES, EXPECTED, Expected, WORKLOADS, Workload};
-use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN};
+use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE};
 use crate::manifest::Inventory;
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario};
+use crate::stack::with_room;
 
 /// Time for the user's images to reach all nodes.
 const IMAGES: Duration = Duration::from_secs(15 * 60);
@@ -45,6 +46,10 @@ pub(super) async fn framed(
     trial: &Trial,
     body: impl AsyncFnOnce(&Ground<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    if let Some(to) = trial.upgrades_to() {
+        let get = s.step("get the new release", upgrade::OBTAIN, with_room(upgrade::obtain(s, to)));
+        s.clusters.progress.task("get the new release", get).await?;
+    }
     let mut ground = ground(s, trial).await?;
     s.observe(&WORKLOADS, &ground.workloads);
     let custom: Vec<Workload> = ground.custom.iter().map(|custom| custom.named.clone()).collect();
@@ -108,6 +113,10 @@ pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure>
         Step::Drain if ground.wants(&[&DRAIN]) => {
             ground.step("drain each worker", each, drain::drain_all(ground)).await?;
             ground.prove(&DRAIN).await
+        }
+        Step::Upgrade(to) if ground.wants(&[&UPGRADE]) => {
+            ground.step("upgrade the cluster", each, with_room(upgrade::upgrade(ground, to))).await?;
+            ground.prove(&UPGRADE).await
         }
         Step::Run(run) if ground.wants(&[&RUN]) => {
             // By its number: a command may hold a password, and marks and steps are recorded as they are.

@@ -16,6 +16,9 @@ pub struct PlanArgs {
     /// Claims of the trial to leave out, separated by commas
     #[arg(long, value_name = "CLAIM", value_delimiter = ',', requires = "paths")]
     pub skip: Vec<String>,
+    /// For a trial: the version to which the cluster is upgraded in the last step
+    #[arg(long, value_name = "VERSION", requires = "paths")]
+    pub upgrade: Option<String>,
     /// Image of the trial, as for `trial`
     #[arg(long, value_name = "NAME | FROM=TO", requires = "paths")]
     pub image: Vec<String>,
@@ -59,6 +62,9 @@ pub struct TrialInput {
     /// Claims to leave out, separated by commas
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     pub skip: Vec<String>,
+    /// Also upgrade the cluster in place, as the last step: to a version such as 1.35 or 1.35.4, or to the `next` minor version
+    #[arg(long, value_name = "VERSION")]
+    pub upgrade: Option<String>,
     /// Image of the container engine to load onto the nodes; FROM=TO also replaces FROM in the manifests
     #[arg(long, value_name = "NAME | FROM=TO")]
     pub image: Vec<String>,

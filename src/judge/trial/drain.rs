@@ -35,7 +35,20 @@ fn check_drain(
         finding.within(span, drain.budget, what);
         return;
     };
-    let what = format!("the drain of {node} did not end: {error}");
+    check_stopped(finding, evidence, workloads, (&format!("the drain of {node}"), error), span);
+}
+
+/// Adds the check of something that did not end. It fails if the error names a pod of the trial; for a single workload,
+/// if it names one of its own.
+pub(super) fn check_stopped(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workloads: &[Workload],
+    (what, error): (&str, &str),
+    span: (f64, f64),
+) {
+    let stopped = format!("another workload stopped {what}");
+    let what = format!("{what} did not end: {error}");
     let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
     let is_ours = names_pod_of(evidence, &all, error);
     if finding.machine.starved_in(span.0, span.1) > 0.0 {
@@ -43,10 +56,7 @@ fn check_drain(
     } else if evidence.subject().is_some() && !names_pod_of(evidence, workloads, error) {
         // Another workload's pod stopped the drain, or nobody knows whose.
         match is_ours {
-            true => finding.check(
-                true,
-                format!("{}: another workload stopped the drain of {node}", workloads[0].title()),
-            ),
+            true => finding.check(true, format!("{}: {stopped}", workloads[0].title())),
             false => finding.unsure(format!("{what}; it names no pod of {}", workloads[0].title())),
         };
     } else if is_ours {

@@ -47,7 +47,7 @@ impl Workload {
 /// The result of waiting for a workload in a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
-    /// The step: `ready`, `rollout`, `pod-loss`, `node-loss`, `return` or `drain`.
+    /// The step: `ready`, `rollout`, `pod-loss`, `node-loss`, `return`, `drain` or `upgrade`.
     pub step: String,
     /// The workload.
     pub workload: Workload,
@@ -136,6 +136,19 @@ pub struct DeletedPod {
     pub uid: String,
 }
 
+/// An upgrade of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The version that was asked for, such as `next` or `1.35`.
+    pub to: String,
+    /// Why it did not end, or was not begun.
+    pub error: Option<String>,
+    /// What of the application forbids the upgrade, a sentence each: budgets that never allow an eviction, pods that nothing
+    /// would replace. The upgrade was then not begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<String>,
+}
+
 /// The drain of one worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drain {
@@ -168,6 +181,8 @@ pub const LOST_NODE: Fact<String> = Fact::new("trial_lost_node");
 pub const DRAINS: Fact<Drain> = Fact::new("trial_drains");
 /// A series: the commands of the trial.
 pub const COMMANDS: Fact<RunCommand> = Fact::new("trial_commands");
+/// The upgrade of the cluster.
+pub const UPGRADED: Fact<Upgraded> = Fact::new("trial_upgraded");
 /// The kinds that could not be listed before the manifests were applied or after they were deleted.
 pub const UNREAD: Fact<Vec<String>> = Fact::new("trial_unread");
 /// What was left after everything was deleted, as kind, namespace and name.

@@ -6,7 +6,7 @@
 //!
 //! Marks, in pairs: `rollout <subject>` and `rolled-out <subject>` for each workload, such as `rollout Deployment/web`,
 //! `pod-loss <subject>` and `pod-replaced <subject>` for each workload, `node-loss` and `node-lost`, `return` and `returned`,
-//! `drain <node>` and `drained <node>` for each worker. Single marks: `ready`, when all waits of the start are over,
+//! `drain <node>` and `drained <node>` for each worker, `upgrade` and `upgraded`. Single marks: `ready`, when all waits of the start are over,
 //! `command <number>` before each command, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
@@ -26,6 +26,7 @@ mod returned;
 mod rollout;
 mod run;
 pub(super) mod state;
+mod upgrade;
 mod volumes;
 pub(super) mod workloads;
 
@@ -91,6 +92,13 @@ pub static RETURN: Claim =
 pub static DRAIN: Claim =
     Claim::new("drain", "every worker is drained while the service answers", drain::judge)
         .watching(&["Pod", "Service"]);
+/// `upgrade`: the cluster is upgraded in order, and the application lives through it.
+pub static UPGRADE: Claim = Claim::new(
+    "upgrade",
+    "the cluster is upgraded in order, and the application lives through it",
+    upgrade::judge,
+)
+.watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "Service", "StatefulSet"]);
 /// `run`: every command of the trial ends with 0.
 pub static RUN: Claim = Claim::new("run", "every command of the trial ends with 0", run::judge);
 /// `clean`: deleting the manifests leaves nothing.
@@ -98,8 +106,8 @@ pub static CLEAN: Claim = Claim::new("clean", "deleting the manifests leaves not
     .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"]);
 
 /// The claims of a trial.
-pub static CLAIMS: [&Claim; 9] =
-    [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &RUN, &CLEAN];
+pub static CLAIMS: [&Claim; 10] =
+    [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &UPGRADE, &RUN, &CLEAN];
 
 /// Seconds by which a change may be recorded after the mark that it precedes: a wait asks the API, and changes come
 /// over another connection.

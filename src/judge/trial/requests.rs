@@ -13,6 +13,7 @@ use crate::judge::availability::{
     Ending, Excuse, LAG, Sample, Window, excuse, outages, outages_but_for, since_ending,
 };
 use crate::judge::object::Object;
+use crate::judge::upgrade::{costs, gaps_in_drains};
 use crate::judge::{Evidence, Finding, Missing};
 
 /// Minimum of samples in a window: fewer prove little.
@@ -60,7 +61,13 @@ enum Reason {
 
 /// Checks the requests between two marks.
 pub fn check(finding: &mut Finding, evidence: &Evidence<'_>, from: &str, to: &str) {
-    finding.part(|f| check_all(f, evidence, (from, to), None));
+    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Nothing));
+}
+
+/// Checks the requests between two marks, while the cluster is upgraded. The watches break off whenever an API server is
+/// exchanged: only what is missed during a drain counts.
+pub fn check_in_upgrade(finding: &mut Finding, evidence: &Evidence<'_>, from: &str, to: &str) {
+    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Upgrade));
 }
 
 /// Checks the requests between two marks, of which a node was lost in between.
@@ -70,21 +77,21 @@ pub fn check_with_loss(
     (from, to): (&str, &str),
     fault: &Fault<'_>,
 ) {
-    finding.part(|f| check_all(f, evidence, (from, to), Some(fault)));
+    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Loss(fault)));
 }
 
 fn check_all(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
     (from, to): (&str, &str),
-    fault: Option<&Fault<'_>>,
+    meanwhile: Meanwhile<'_, '_>,
 ) -> Result<(), Missing> {
     let probes = evidence.fact(&facts::PROBES)?;
     let window = Window::between(evidence, from, to)?;
     let between = Between {
         evidence,
         marks: (from, to),
-        fault,
+        meanwhile,
         window,
         expected: evidence.fact(&facts::EXPECTED)?,
         own: workloads(evidence)?,
@@ -103,11 +110,22 @@ fn check_all(
     Ok(())
 }
 
+/// What happens to the nodes while the requests are made.
+#[derive(Clone, Copy)]
+enum Meanwhile<'e, 'r> {
+    /// They stay.
+    Nothing,
+    /// One after another is drained and upgraded.
+    Upgrade,
+    /// One is lost.
+    Loss(&'e Fault<'r>),
+}
+
 /// What the checks of all probes between two marks share.
 struct Between<'e, 'r> {
     evidence: &'e Evidence<'r>,
     marks: (&'e str, &'e str),
-    fault: Option<&'e Fault<'r>>,
+    meanwhile: Meanwhile<'e, 'r>,
     window: Window<'r>,
     expected: Expected,
     own: Vec<Workload>,
@@ -130,7 +148,11 @@ impl Between<'_, '_> {
         if evidence.subject().is_some() && !serves(evidence, &self.own, &selects) {
             return Ok(());
         }
-        let gaps = window.gaps(&["Pod", "Service"]);
+        let kinds = ["Pod", "Service"];
+        let gaps: Vec<String> = match self.meanwhile {
+            Meanwhile::Upgrade => gaps_in_drains(evidence.records(), &costs(evidence.records()), &kinds),
+            _ => window.gaps(&kinds).iter().map(ToString::to_string).collect(),
+        };
         window.check_clocks(finding);
         // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
         let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
@@ -150,9 +172,11 @@ impl Between<'_, '_> {
             service.check_budget(finding, budget);
             return Ok(());
         }
-        finding.watched(&gaps, |finding| match self.fault {
-            None => service.check(finding, expected, f64::NEG_INFINITY, self.marks),
-            Some(fault) => {
+        finding.watched(&gaps, |finding| match self.meanwhile {
+            Meanwhile::Nothing | Meanwhile::Upgrade => {
+                service.check(finding, expected, f64::NEG_INFINITY, self.marks)
+            }
+            Meanwhile::Loss(fault) => {
                 let mut share = Share::of(&state, &object, &fault.node, selects);
                 share.dependent = others_lost(&state, evidence, &fault.node, &selects);
                 let until = service.check_share(finding, &share, fault, expected);
@@ -440,7 +464,7 @@ impl<'r> Service<'r, '_> {
     fn check_drained_at_once(&self, finding: &mut Finding, from: &str, (without, total): (usize, usize)) {
         let title = &self.title;
         let before = self.ready.first().map_or(0, |(_, count)| *count);
-        if !self.local && from.starts_with("drain ") && before > 1 && without > 0 {
+        if !self.local && (from.starts_with("drain ") || from == "upgrade") && before > 1 && without > 0 {
             finding.check(
                 false,
                 format!(

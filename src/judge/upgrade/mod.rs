@@ -44,6 +44,7 @@ pub use facts::Origin;
 pub(crate) use holds::claims_below;
 use lives::lives;
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
+pub(in crate::judge) use versions::carried_out;
 pub(crate) use versions::{Course, Goal, parts};
 
 /// D1: control plane first, then each worker, one minor version at a time.
@@ -239,12 +240,12 @@ fn failed_in_all(
 
 /// Seconds by which a record may be late compared with one from another connection; the API itself may have been away
 /// for a moment.
-const SLACK: f64 = 2.0;
+pub(super) const SLACK: f64 = 2.0;
 
 /// Returns, in a sentence each, the watches of these kinds that were interrupted while a node was drained: changes in
 /// the gap, which ends with the record, may be missing. Interruptions while an API server is exchanged are normal: the
 /// list after the gap shows what is gone, and this counts.
-fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec<String> {
+pub(super) fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for drain in costs.iter().filter(|c| c.step.step == DRAIN) {
         found.extend(gaps_since(records, drain, drain.to, kinds));
@@ -267,8 +268,8 @@ fn gaps_since(records: &[Record], drain: &StepCost, to: f64, kinds: &[&str]) -> 
 }
 
 /// Name of the step that drains a node.
-const DRAIN: &str = "drain";
+pub(super) const DRAIN: &str = "drain";
 /// Name of the step that uncordons the node.
 const UNCORDON: &str = "uncordon";
 /// Name of the step that exchanges the node's kubelet.
-const KUBELET: &str = "kubelet";
+pub(super) const KUBELET: &str = "kubelet";

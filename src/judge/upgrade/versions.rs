@@ -12,6 +12,13 @@ use crate::kubernetes::version::Version;
 
 /// D1.
 pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    carried_out(evidence, finding)?;
+    finding.part(|finding| refused(evidence, finding));
+    Ok(())
+}
+
+/// Checks that each plan was carried out in its order and to its end, with the planned versions after each step.
+pub(in crate::judge) fn carried_out(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let stretches = stretches(evidence.records());
     let plans: Vec<&PlannedUpgrade> = stretches.iter().filter_map(|s| s.plan).collect();
     let first = plans.first().ok_or_else(|| Missing("no plan of an upgrade was recorded".into()))?;
@@ -28,7 +35,6 @@ pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     let done = finding.part(|finding| order(finding, &stretches)).unwrap_or_default();
     finding.part(|finding| states(finding, &stretches, &done));
     finding.part(|finding| arrived(finding, &stretches, &done, (&first.before, last.to)));
-    finding.part(|finding| refused(evidence, finding));
     finding.summary(format!(
         "{} -> {}: {} steps, versions as planned after each",
         first.from,

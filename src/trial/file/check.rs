@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::Images;
 use super::{Port, ProbePart, RunPart, Step, TrialError, TrialFile};
 use crate::config;
+use crate::kubernetes::version::Version;
 
 /// Checks a trial file. An error names the line of the wrong text: its first place in the section, or its `nth` one.
 pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), TrialError> {
@@ -69,7 +70,14 @@ fn check_steps(steps: &[Step]) -> Result<(), (&'static str, usize, String)> {
     let mut timeouts = 0;
     for (at, step) in steps.iter().enumerate() {
         let is_run = matches!(step, Step::Run(_));
-        if !is_run && steps[..at].contains(step) {
+        if let Step::Upgrade(to) = step
+            && !is_version(to)
+        {
+            let why = format!("{to} is not a version such as 1.35.4 or 1.35, and not `next`");
+            return Err(("upgrade:", 0, why));
+        }
+        let is_same = |one: &Step| one == step || name(one) == "upgrade" && name(step) == "upgrade";
+        if !is_run && steps[..at].iter().any(is_same) {
             return Err((name(step), 1, format!("step {} is there twice", name(step))));
         }
         if let Step::Run(RunPart::Timed(timed)) = step {
@@ -83,6 +91,11 @@ fn check_steps(steps: &[Step]) -> Result<(), (&'static str, usize, String)> {
     Ok(())
 }
 
+/// Whether a text names a version that a cluster can be upgraded to.
+pub fn is_version(text: &str) -> bool {
+    text == "next" || text.parse::<Version>().is_ok()
+}
+
 /// Returns the name of a step in the file.
 pub fn name(step: &Step) -> &'static str {
     match step {
@@ -91,6 +104,7 @@ pub fn name(step: &Step) -> &'static str {
         Step::PodLoss => "pod-loss",
         Step::NodeLoss => "node-loss",
         Step::Drain => "drain",
+        Step::Upgrade(_) => "upgrade",
         Step::Run(_) => "run",
         Step::Clean => "clean",
     }

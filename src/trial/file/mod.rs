@@ -14,7 +14,7 @@ mod check;
 mod manifests;
 mod write;
 
-pub use check::name as step_name;
+pub use check::{is_version, name as step_name};
 pub use manifests::folder_of;
 pub use write::written;
 
@@ -154,6 +154,8 @@ pub enum Step {
     NodeLoss,
     /// Drains each worker.
     Drain,
+    /// Upgrades the cluster in place: to a version such as `1.35` or `1.35.4`, or to the `next` minor version.
+    Upgrade(String),
     /// Runs a command, which must end with 0.
     Run(RunPart),
     /// Deletes everything: always the last step, whether or not it is written down.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::check::name;
-use super::{ProbePart, standard};
+use super::{ProbePart, Step};
 use crate::trial::probes::{self, Declared};
 use crate::trial::{Source, Trial};
 
@@ -68,8 +68,11 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
     let _ = writeln!(text, "budgets: {{}}");
     let _ = writeln!(text, "# A command of your own: - run: ./smoke.sh");
     let _ = writeln!(text, "steps:");
-    for step in standard() {
-        let _ = writeln!(text, "- {}", name(&step));
+    for step in &trial.steps {
+        let _ = match step {
+            Step::Upgrade(to) => writeln!(text, "- upgrade: {}", quoted(to)),
+            step => writeln!(text, "- {}", name(step)),
+        };
     }
     text
 }

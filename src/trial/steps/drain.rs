@@ -57,7 +57,7 @@ async fn somebodys(ground: &Ground<'_>) -> Result<Option<String>, Failure> {
 }
 
 /// Returns the longest time that one pod of the trial needs to end and to be replaced.
-async fn slowest(ground: &Ground<'_>) -> Result<Duration, Failure> {
+pub async fn slowest(ground: &Ground<'_>) -> Result<Duration, Failure> {
     let mut longest = Duration::ZERO;
     for workload in &ground.workloads {
         for pod in pods_of(ground.s, workload).await? {

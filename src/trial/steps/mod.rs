@@ -7,3 +7,4 @@ pub mod pod_loss;
 pub mod ready;
 pub mod rollout;
 pub mod run;
+pub mod upgrade;

@@ -3,3 +3,4 @@
 mod lies;
 pub mod story;
 mod subject;
+mod upgrade;
