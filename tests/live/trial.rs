@@ -76,6 +76,15 @@ async fn the_example_runs() -> Outcome {
     node_loss::shop_survives_a_lost_node().await
 }
 
+#[path = "../../examples/upgrade_gate.rs"]
+#[expect(dead_code, reason = "its main")]
+mod upgrade_gate;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nightly_the_example_of_an_upgrade_runs() -> Outcome {
+    upgrade_gate::shop_lives_through_an_upgrade().await
+}
+
 /// As a user calls it: the command ends with 1, and its report names the empty volume.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_comes_up_empty_fails_its_trial() -> anyhow::Result<()> {

@@ -68,13 +68,16 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
     let _ = writeln!(text, "budgets: {{}}");
     let _ = writeln!(text, "# A command of your own: - run: ./smoke.sh");
     let _ = writeln!(text, "steps:");
-    for step in &trial.steps {
-        let _ = match step {
-            Step::Upgrade(to) => writeln!(text, "- upgrade: {}", quoted(to)),
-            step => writeln!(text, "- {}", name(step)),
-        };
-    }
+    trial.steps.iter().for_each(|step| text.push_str(&line_of(step)));
     text
+}
+
+/// The line of a step that a trial without a file may have.
+fn line_of(step: &Step) -> String {
+    match step {
+        Step::Upgrade(to) => format!("- upgrade: {}\n", serde_json::Value::from(to.as_str())),
+        step => format!("- {}\n", name(step)),
+    }
 }
 
 /// Gives every probe a name of its own: with the namespace, and with a number, if the short name is taken.
