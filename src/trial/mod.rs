@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::cluster::{Access, THREE, TopologySource};
 use crate::judge::Claim;
 use crate::judge::trial::facts::OutageBudget;
-use crate::judge::trial::{CLAIMS, CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE};
+use crate::judge::trial::{
+    CLAIMS, CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
+};
 use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario_of};
@@ -174,7 +176,7 @@ impl Trial {
 
     fn with_steps(self, steps: Vec<file::Step>) -> Self {
         let of_steps = |claim: &Claim| steps.iter().flat_map(claims_of).any(|one| one.id == claim.id);
-        let is_frame = |claim: &Claim| matches!(claim.id, "ready" | "clean");
+        let is_frame = |claim: &Claim| matches!(claim.id, "ready" | "invariants" | "clean");
         let claims = CLAIMS.iter().copied().filter(|claim| is_frame(claim) || of_steps(claim)).collect();
         Self { claims, steps, ..self }
     }
@@ -330,7 +332,7 @@ mod tests {
         let only = trial().selecting(&words(&["drain"]), &[]).unwrap();
         assert_eq!(ids(only), ["ready", "drain", "clean"]);
         let skip = trial().selecting(&[], &words(&["drain", "ready", "data"])).unwrap();
-        assert_eq!(ids(skip), ["ready", "rollout", "pod-loss", "node-loss", "return", "clean"]);
+        assert_eq!(ids(skip), ["ready", "rollout", "pod-loss", "node-loss", "return", "invariants", "clean"]);
         let unknown = trial().selecting(&words(&["drains"]), &[]).unwrap_err();
         assert_eq!(unknown.to_string(), "no claim of a trial is called drains");
         let nothing = Trial::new(Manifest::read("", "").unwrap(), Images::default());

@@ -17,7 +17,9 @@ use crate::deadline::Deadline;
 use crate::event::Event;
 use crate::image::Loader;
 use crate::judge::trial::facts::{CUSTOM_RESOURCES, EXPECTED, Expected, WORKLOADS, Workload};
-use crate::judge::trial::{CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE};
+use crate::judge::trial::{
+    CLEAN, DATA, DRAIN, INVARIANTS, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
+};
 use crate::manifest::Inventory;
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario};
@@ -36,7 +38,12 @@ const MARGIN: f64 = 0.2;
 
 /// The standard trial, or that of a trial file.
 pub(super) async fn story(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
-    framed(s, trial, async |ground| disturb(ground).await).await
+    let body = async |ground: &Ground<'_>| {
+        disturb(ground).await?;
+        ground.s.mark("tried");
+        ground.prove_whole(&INVARIANTS).await
+    };
+    framed(s, trial, body).await
 }
 
 /// Applies everything, runs `body` while the probes ask, and deletes everything. `body` runs only if everything became

@@ -9,15 +9,23 @@ use super::{Finding, Missing, Object, Scope, conclude, full_name};
 /// The kubelet's reason for a container that used more memory than its limit.
 const OOM_KILLED: &str = "OOMKilled";
 
+/// Seconds before the end of a container in which a starved machine may be to blame: the failure threshold of a probe, 3,
+/// times its period, 10 s, by default.
+const STARVED: f64 = 30.0;
+
 /// An end of a container: UID of the pod, name of the container, and when or by which restart it ended.
 type Key = (String, String, String);
 
 /// Checks that no container is killed for its memory, and that none ends with another exit code than 0, unless its pod is
-/// being deleted or its node may be away.
+/// being deleted, its node may be away, or it may end at that second (`may_end`).
 ///
 /// # Errors
 /// None.
-pub fn no_container_fails(scope: &Scope<'_, '_>, finding: &mut Finding) -> Result<(), Missing> {
+pub fn no_container_fails(
+    scope: &Scope<'_, '_>,
+    may_end: impl Fn(&Object<'_>, f64) -> bool,
+    finding: &mut Finding,
+) -> Result<(), Missing> {
     let mut known: BTreeSet<Key> = BTreeSet::new();
     let mut found = false;
     for (at, _, pod) in scope.changes("Pod") {
@@ -30,7 +38,7 @@ pub fn no_container_fails(scope: &Scope<'_, '_>, finding: &mut Finding) -> Resul
             if !known.insert(key) || at < scope.from {
                 continue;
             }
-            found |= check(scope, finding, &pod, (container, ended));
+            found |= check(scope, &may_end, finding, (&pod, container, ended));
         }
     }
     conclude(finding, found, "no container was killed for its memory or ended with an error");
@@ -66,9 +74,9 @@ fn has_ended(pod: &Object<'_>) -> bool {
 /// Checks one end. Returns whether a check was added that did not pass.
 fn check(
     scope: &Scope<'_, '_>,
+    may_end: &impl Fn(&Object<'_>, f64) -> bool,
     finding: &mut Finding,
-    pod: &Object<'_>,
-    (container, ended): (&str, &Value),
+    (pod, container, ended): (&Object<'_>, &str, &Value),
 ) -> bool {
     let (code, reason) = (&ended["exitCode"], ended["reason"].as_str().unwrap_or("no reason"));
     let what = format!("container {container} of pod {} ended with {code} ({reason})", full_name(pod));
@@ -83,7 +91,13 @@ fn check(
             finding.check(true, format!("{what} while its node was away, as declared"));
             return false;
         }
+        if may_end(pod, seen) {
+            finding.check(true, format!("{what}: it may have needed a pod that was away shortly before"));
+            return false;
+        }
     }
-    finding.check(false, what);
+    // A probe that gets no answer from a starved machine ends its container.
+    let starved = reason != OOM_KILLED && finding.machine.starved_in(seen - STARVED, seen) > 0.0;
+    finding.check_unless_starved(false, starved, what);
     true
 }

@@ -7,11 +7,16 @@ use super::{Finding, Missing, Object, Scope, conclude};
 /// Most events that are named.
 const NAMED: usize = 5;
 
-/// Checks that no event is repeated more than `most` times in the judged time. Repetitions before that do not count.
+/// Checks that no event is repeated more than `most` times in the judged time. Repetitions before that do not count, and
+/// neither do events for an `ignored` reason.
 ///
 /// # Errors
 /// None.
-pub fn no_repeats(scope: &Scope<'_, '_>, most: i64, finding: &mut Finding) -> Result<(), Missing> {
+pub fn no_repeats(
+    scope: &Scope<'_, '_>,
+    (most, ignored): (i64, &[&str]),
+    finding: &mut Finding,
+) -> Result<(), Missing> {
     // By UID: the count before the judged time, and the last state.
     let mut seen: BTreeMap<&str, (i64, Object<'_>)> = BTreeMap::new();
     for (at, _, event) in scope.changes("Event") {
@@ -25,7 +30,9 @@ pub fn no_repeats(scope: &Scope<'_, '_>, most: i64, finding: &mut Finding) -> Re
     let mut often: Vec<(i64, Object<'_>)> = seen
         .into_values()
         .map(|(before, event)| (count(&event) - before, event))
-        .filter(|(times, _)| *times > most)
+        .filter(|(times, event)| {
+            *times > most && !ignored.contains(&event.text("/reason").unwrap_or_default())
+        })
         .collect();
     often.sort_by_key(|(times, _)| -times);
     for (times, event) in often.iter().take(NAMED) {

@@ -7,7 +7,7 @@
 //! Marks, in pairs: `rollout <subject>` and `rolled-out <subject>` for each workload, such as `rollout Deployment/web`,
 //! `pod-loss <subject>` and `pod-replaced <subject>` for each workload, `node-loss` and `node-lost`, `return` and `returned`,
 //! `drain <node>` and `drained <node>` for each worker, `upgrade` and `upgraded`. Single marks: `ready`, when all waits of the start are over,
-//! `command <number>` before each command, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
+//! `command <number>` before each command, `tried` after the last step, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
 
@@ -18,6 +18,7 @@ mod data;
 mod drain;
 pub mod facts;
 mod fault;
+mod invariants;
 pub(super) mod node_loss;
 mod pod_loss;
 mod ready;
@@ -101,13 +102,17 @@ pub static UPGRADE: Claim = Claim::new(
 .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "Service", "StatefulSet"]);
 /// `run`: every command of the trial ends with 0.
 pub static RUN: Claim = Claim::new("run", "every command of the trial ends with 0", run::judge);
+/// `invariants`: nothing else goes wrong.
+pub static INVARIANTS: Claim =
+    Claim::new("invariants", "nothing else goes wrong while the application is on trial", invariants::judge)
+        .watching(&["Event", "Node", "Pod"]);
 /// `clean`: deleting the manifests leaves nothing.
 pub static CLEAN: Claim = Claim::new("clean", "deleting the manifests leaves nothing", clean::judge)
     .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"]);
 
 /// The claims of a trial.
-pub static CLAIMS: [&Claim; 10] =
-    [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &UPGRADE, &RUN, &CLEAN];
+pub static CLAIMS: [&Claim; 11] =
+    [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &UPGRADE, &RUN, &INVARIANTS, &CLEAN];
 
 /// Seconds by which a change may be recorded after the mark that it precedes: a wait asks the API, and changes come
 /// over another connection.

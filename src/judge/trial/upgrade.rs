@@ -112,7 +112,7 @@ fn check_restarts(
     } else if life.owner == "DaemonSet" && steps.iter().any(is_new_kubelet) {
         finding.check(true, format!("{what} by the new kubelet"));
     } else if all.iter().any(needed) {
-        finding.unsure(format!("{what}; it may have needed a pod that was moved shortly before"));
+        finding.check(true, format!("{what}: it may have needed a pod that was moved shortly before"));
     } else {
         finding.check(false, what);
     }

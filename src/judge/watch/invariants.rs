@@ -12,7 +12,9 @@ pub fn nodes(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 /// Judges `repeats`.
 pub fn repeats(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let most = evidence.fact(&facts::EXPECTED)?.repeats;
-    watched(evidence, finding, &["Event"], |finding| rules::no_repeats(&scope(evidence)?, most, finding))
+    watched(evidence, finding, &["Event"], |finding| {
+        rules::no_repeats(&scope(evidence)?, (most, &[]), finding)
+    })
 }
 
 /// Judges `pending`.
@@ -25,7 +27,9 @@ pub fn pending(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
 
 /// Judges `containers`.
 pub fn containers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    watched(evidence, finding, &["Pod"], |finding| rules::no_container_fails(&scope(evidence)?, finding))
+    watched(evidence, finding, &["Pod"], |finding| {
+        rules::no_container_fails(&scope(evidence)?, |_, _| false, finding)
+    })
 }
 
 /// Judges `sandboxes`.

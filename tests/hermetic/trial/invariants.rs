@@ -1,0 +1,114 @@
+//! What goes wrong while nothing is done to it.
+
+use rstest::rstest;
+use seatrial::event::{Event, Record};
+use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use serde_json::{Value, json};
+
+use super::lies::starve;
+use super::story::{pod, told};
+use crate::story::{Story, changed, says};
+
+const WEB: (&str, &str, &str) = ("web", "ReplicaSet", "web-2");
+
+/// A node is not ready after a mark, and ready again before another.
+fn away(story: &mut Story, name: &str, (from, to): (&str, &str)) {
+    let node = |status: &str| {
+        changed(json!({
+            "kind": "Node", "metadata": {"name": name, "uid": name},
+            "status": {"conditions": [{"type": "Ready", "status": status, "reason": "NodeStatusUnknown"}]},
+        }))
+    };
+    story.insert_after(from, node("Unknown"));
+    story.insert_before(to, node("True"));
+}
+
+/// A container of `web` ends after a mark. The mark is far from the end of any other pod.
+fn ends(story: &mut Story, mark: &str, code: i64, reason: &str) {
+    let mut pod = pod("web-2-g", WEB, "u-web-2-g", "w1");
+    pod["status"]["containerStatuses"] = json!([
+        {"name": "c", "restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": {
+            "exitCode": code, "reason": reason, "finishedAt": "2026-12-01T00:00:00Z"}}},
+    ]);
+    story.insert_after(mark, changed(pod));
+}
+
+/// 90 s pass before a mark, in which the machine is healthy.
+fn later(story: &mut Story, mark: &str) {
+    let at = story.mark(mark);
+    let is_control = |r: &&Record| matches!(&r.event, Event::Sampled { probe, .. } if probe == "control");
+    let control = story.records[..at].iter().rfind(is_control).unwrap().clone();
+    let shifted = |record: &Record, ms: u32| Record {
+        mono_us: record.mono_us + u64::from(ms) * 1000,
+        at: record.at + jiff::SignedDuration::from_millis(ms.into()),
+        ..record.clone()
+    };
+    let mut all = story.records[..at].to_vec();
+    all.extend((1..360).map(|n| shifted(&control, n * 250)));
+    all.extend(story.records[at..].iter().map(|record| shifted(record, 90_000)));
+    story.records = all;
+}
+
+/// Another pod of `web` is not ready just after a mark.
+fn other_away(story: &mut Story, mark: &str) {
+    let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2");
+    pod["status"]["conditions"][0]["status"] = json!("False");
+    story.insert_after(mark, changed(pod));
+}
+
+/// A pod of `web` is Pending from a mark on, for a reason or without.
+fn waits(story: &mut Story, mark: &str, reason: Option<Value>) {
+    let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w1");
+    pod["status"] = json!({"phase": "Pending", "conditions": reason.into_iter().collect::<Vec<_>>()});
+    story.insert_after(mark, changed(pod));
+    later(story, "tried");
+}
+
+/// An event about a pod of `web`.
+fn event(story: &mut Story, reason: &str, count: i64) {
+    story.insert_after(
+        "command 1",
+        changed(json!({
+            "kind": "Event", "metadata": {"name": "e", "namespace": "shop", "uid": "e"}, "type": "Warning",
+            "reason": reason, "message": "it says why", "count": count, "source": {"host": "w2"},
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2-g", "uid": "u-web-2-g"},
+        })),
+    );
+}
+
+/// A watch breaks off just after a mark.
+fn blind(story: &mut Story, mark: &str, kind: &str) {
+    let (kind, reason) = (kind.to_owned(), "closed".to_owned());
+    story.insert_after(mark, Event::WatchRestarted { kind, reason, since_us: None });
+}
+
+#[rstest]
+#[case::nothing_wrong(|_: &mut Story| {}, Passed, "every node stayed ready: w1, w2 and w3")]
+#[case::the_lost_node(|_: &mut Story| {}, Passed, "node w1 was not ready for")]
+#[case::another_node(|s: &mut Story| { later(s, "command 1"); away(s, "w2", ("command 1", "tried")); }, Failed, "node w2 was not ready for")]
+#[case::another_node_and_starved(|s: &mut Story| { later(s, "command 1"); away(s, "w2", ("command 1", "tried")); starve(s, "upgrade", "tried"); }, Inconclusive, "node w2 was not ready for")]
+#[case::any_node_in_an_upgrade(|s: &mut Story| away(s, "w2", ("upgrade", "upgraded")), Passed, "node w2 was not ready for")]
+#[case::out_of_memory(|s: &mut Story| ends(s, "command 1", 137, "OOMKilled"), Failed, "container c of pod shop/web-2-g ended with 137 (OOMKilled)")]
+#[case::crashed(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "container c of pod shop/web-2-g ended with 1 (Error)")]
+#[case::crashed_and_starved(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); starve(s, "upgraded", "tried"); }, Inconclusive, "ended with 1 (Error)")]
+#[case::crashed_after_another_pod_went(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); other_away(s, "command 1"); }, Passed, "it may have needed a pod that was away shortly before")]
+#[case::waits_without_a_reason(|s: &mut Story| waits(s, "command 1", None), Failed, "60 s are allowed without a known reason")]
+#[case::waits_for_a_node(|s: &mut Story| waits(s, "command 1", Some(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}))), Passed, "Unschedulable: no room")]
+#[case::no_sandbox(|s: &mut Story| { later(s, "command 1"); event(s, "FailedCreatePodSandBox", 1); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-g: it says why")]
+#[case::again_and_again(|s: &mut Story| event(s, "FailedMount", 21), Failed, "event FailedMount of Pod shop/web-2-g came 21 times")]
+#[case::twenty_times(|s: &mut Story| event(s, "FailedMount", 20), Passed, "no event came more than 20 times")]
+#[case::a_readiness_probe(|s: &mut Story| event(s, "Unhealthy", 500), Passed, "no event came more than 20 times")]
+#[case::blind(|s: &mut Story| blind(s, "command 1", "Pod"), Inconclusive, "the watch of Pod broke off (closed)")]
+#[case::blind_in_an_upgrade(|s: &mut Story| blind(s, "upgrade", "Pod"), Passed, "no event came more than 20 times")]
+#[case::after_the_trial(|s: &mut Story| ends(s, "clean", 137, "OOMKilled"), Passed, "no container was killed")]
+fn nothing_else_goes_wrong(
+    #[case] bend: impl Fn(&mut Story),
+    #[case] wanted: Conclusion,
+    #[case] said: &str,
+) {
+    let mut story = told().story;
+    bend(&mut story);
+    let finding = story.judge("invariants");
+    assert_eq!(finding.conclusion(), wanted, "{:#?}", finding.details());
+    says(&finding, wanted, said);
+}
