@@ -4,7 +4,7 @@
 mod trial;
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -119,8 +119,11 @@ pub struct OnArgs {
     /// Topology to use instead of the one that each suite asks for
     #[arg(long)]
     pub topology: Option<String>,
+    /// File for kind (kind.x-k8s.io/v1alpha4) with the shape of the cluster, in place of a topology
+    #[arg(long, value_name = "FILE", conflicts_with = "topology")]
+    pub kind_config: Option<PathBuf>,
     /// Existing cluster to run on, used as is and kept afterwards: its name or a prefix of its name
-    #[arg(long, conflicts_with_all = ["topology", "delete"])]
+    #[arg(long, conflicts_with_all = ["topology", "kind_config", "delete"])]
     pub cluster: Option<String>,
     /// The images that run.
     #[command(flatten)]
@@ -174,6 +177,9 @@ pub struct UpArgs {
     /// Shape of the cluster
     #[arg(long, default_value = "three")]
     pub topology: String,
+    /// File for kind (kind.x-k8s.io/v1alpha4) with the shape of the cluster, in place of a topology
+    #[arg(long, value_name = "FILE", conflicts_with = "topology")]
+    pub kind_config: Option<PathBuf>,
     /// Create a cluster separate from the shared one; its name ends with WORD, such as `upgrade`
     #[arg(long, value_name = "WORD", value_parser = word)]
     pub cluster_suffix: Option<String>,
@@ -408,9 +414,21 @@ impl Args {
 }
 
 /// Returns the topology of this name. The parser has checked the name.
-pub fn topology(catalogue: &Catalogue, name: &str) -> anyhow::Result<Topology> {
+fn topology(catalogue: &Catalogue, name: &str) -> anyhow::Result<Topology> {
     let found = catalogue.topologies.iter().find(|t| t.name == name);
     Ok(found.with_context(|| format!("no topology is called {name}"))?.read()?)
+}
+
+/// Returns the topology of this name, or that of a file for kind; none if neither is named.
+pub fn shape(
+    catalogue: &Catalogue,
+    name: Option<&str>,
+    kind_config: Option<&Path>,
+) -> anyhow::Result<Option<Topology>> {
+    match (kind_config, name) {
+        (Some(path), _) => Ok(Some(Topology::of_kind_config(path)?)),
+        (None, name) => name.map(|name| topology(catalogue, name)).transpose(),
+    }
 }
 
 /// Returns the report format of this name. The parser has checked the name.

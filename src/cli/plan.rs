@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::catalogue::Catalogue;
-use crate::cluster::{Access, THREE};
+use crate::cluster::{Access, THREE, Topology};
 use crate::config::Settings;
 use crate::duration;
 use crate::hint::FailureKind;
@@ -14,7 +14,7 @@ use crate::image::{self, Profile};
 use crate::suite::Suite;
 use crate::trial::file;
 
-use crate::cli::args::{PlanArgs, TrialInput, suites, topology};
+use crate::cli::args::{PlanArgs, TrialInput, shape, suites};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::show;
 
@@ -41,17 +41,23 @@ pub async fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -
 }
 
 async fn trial(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
-    let PlanArgs { paths, only, skip, upgrade, image, .. } = args;
-    let (paths, only, skip) = (paths.clone(), only.clone(), skip.clone());
-    let (upgrade, image) = (upgrade.clone(), image.clone());
-    let read = super::trial::read(catalogue, &TrialInput { paths, only, skip, upgrade, image }).await?;
+    let input = TrialInput {
+        paths: args.paths.clone(),
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        upgrade: args.upgrade.clone(),
+        image: args.image.clone(),
+        budget: args.budget.clone(),
+    };
+    let read = super::trial::read(catalogue, &input).await?;
     if let Some(to) = &args.write {
         write(to, &file::written(&read.trial, &read.sources, to))?;
     }
-    let shape = match args.topology.as_ref().or(read.topology.as_ref()) {
-        Some(name) => topology(catalogue, name)?,
-        None => THREE.read()?,
+    let shape = match given(catalogue, args)? {
+        Some(given) => Some(given),
+        None => shape(catalogue, read.topology.as_deref(), read.kind_config.as_deref())?,
     };
+    let shape = shape.map_or_else(|| THREE.read(), Ok)?;
     show::text(&read.trial.plan(&shape, &settings.profile))?;
     Ok(Exit::Passed)
 }
@@ -80,12 +86,14 @@ fn images(settings: &Settings) -> anyhow::Result<String> {
     Ok(format!("images: {}, Kubernetes {version}: {}\n", profile.name, profile.about))
 }
 
+/// Returns the shape that the command line names.
+fn given(catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Option<Topology>> {
+    shape(catalogue, args.topology.as_deref(), args.kind_config.as_deref())
+}
+
 fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<String> {
     let needs = &suite.needs;
-    let shape = match &args.topology {
-        Some(name) => topology(catalogue, name)?,
-        None => needs.topology.read()?,
-    };
+    let shape = given(catalogue, args)?.map_or_else(|| needs.topology.read(), Ok)?;
     let access = match needs.access {
         Access::Shared => "shares its cluster with other suites",
         Access::Exclusive => "uses its cluster exclusively",

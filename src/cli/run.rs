@@ -21,7 +21,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{OnArgs, RunArgs, suites, topology};
+use crate::cli::args::{OnArgs, RunArgs, shape, suites};
 use crate::cli::exit::Exit;
 use crate::cli::signals::Signals;
 use crate::cli::up::{PATIENCE, holder, watch};
@@ -124,15 +124,15 @@ async fn whole(
     let args = asked.on;
     let on_version = |version| Settings { kubernetes: version, ..settings.clone() };
     let versions: Vec<Settings> = versions(settings, args).into_iter().map(on_version).collect();
-    // Refuse a wrong version before anything runs, even if it is the last of several.
+    // Refuse a wrong version before anything runs, even if it is the last of several, and a wrong file for kind.
     versions.iter().try_for_each(image::check)?;
+    let topology = shape(catalogue, args.topology.as_deref(), args.kind_config.as_deref())?;
     let engine = Engine::connect(&settings.engine).await?;
     let clusters = |settings: &Settings| {
         let clusters = Clusters::new(settings.clone(), engine.clone(), progress.clone(), holder("run"));
         clusters.knowing(&catalogue.faults)
     };
     let mut suites = asked.suites(catalogue);
-    let topology = args.topology.as_deref().map(|name| topology(catalogue, name)).transpose()?;
     let on = named(&clusters(settings), args, &mut suites).await?;
     let names = asked.names(&suites);
     // Read the budgets before anything is built or created: the file may be invalid.

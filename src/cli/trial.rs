@@ -15,6 +15,8 @@ pub struct ReadTrial {
     pub sources: Vec<Source>,
     /// The topology of the trial file.
     pub topology: Option<String>,
+    /// The file for kind of the trial file.
+    pub kind_config: Option<PathBuf>,
     /// The Kubernetes version of the trial file.
     pub kubernetes: Option<String>,
 }
@@ -23,8 +25,9 @@ impl ReadTrial {
     /// Returns the arguments with the trial file's cluster where the command line names none.
     pub fn on(&self, args: &OnArgs) -> OnArgs {
         let mut on = args.clone();
-        if on.topology.is_none() && on.cluster.is_none() {
+        if on.topology.is_none() && on.kind_config.is_none() && on.cluster.is_none() {
             on.topology.clone_from(&self.topology);
+            on.kind_config.clone_from(&self.kind_config);
         }
         if on.images.k8s.is_empty() {
             on.images.k8s.extend(self.kubernetes.clone());
@@ -42,7 +45,9 @@ pub async fn read(catalogue: &Catalogue, input: &TrialInput) -> Result<ReadTrial
         Some((path, file)) => {
             let folder = folder_of(&path);
             let manifest = file.manifest(&folder).await?;
-            (Trial::of_file(&file, manifest, folder)?, file.cluster)
+            let mut cluster = file.cluster.clone();
+            cluster.kind_config = cluster.kind_config.map(|config| folder.join(config));
+            (Trial::of_file(&file, manifest, folder)?, cluster)
         }
         None => (Trial::new(read_manifests(&sources)?, Images::default())?, file::ClusterPart::default()),
     };
@@ -50,8 +55,9 @@ pub async fn read(catalogue: &Catalogue, input: &TrialInput) -> Result<ReadTrial
         Some(to) => trial.with_upgrade(to)?,
         None => trial,
     };
-    let trial = trial.with_images(images).selecting(&input.only, &input.skip)?;
-    Ok(ReadTrial { trial, sources, topology: cluster.topology, kubernetes: cluster.kubernetes })
+    let trial = trial.with_images(images).with_budgets(&input.budget)?.selecting(&input.only, &input.skip)?;
+    let file::ClusterPart { topology, kind_config, kubernetes } = cluster;
+    Ok(ReadTrial { trial, sources, topology, kind_config, kubernetes })
 }
 
 /// Returns the trial file among the sources, if there is one.

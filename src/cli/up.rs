@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::catalogue::Catalogue;
 use crate::cluster::{self, ClusterSpec, Clusters};
 use crate::config::Settings;
@@ -10,7 +12,7 @@ use crate::engine::Engine;
 use crate::image;
 use crate::progress::Progress;
 
-use crate::cli::args::{UpArgs, topology};
+use crate::cli::args::{UpArgs, shape};
 use crate::cli::exit::Exit;
 use crate::cli::{draw, show};
 
@@ -19,15 +21,13 @@ pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 
 /// Creates or reuses the cluster and prints the path of its kubeconfig. The cluster stays until somebody removes it.
 pub async fn up(settings: &Settings, catalogue: &Catalogue, args: &UpArgs) -> anyhow::Result<Exit> {
+    let shape = shape(catalogue, Some(&args.topology), args.kind_config.as_deref())?;
+    let topology = shape.context("a topology has a default")?;
     let clusters = clusters(settings, catalogue, "up").await?;
     clusters.foresee().await?;
     let deadline = Deadline::after(PATIENCE);
     let images = image::resolve(&clusters.images(deadline)).await?;
-    let spec = ClusterSpec {
-        topology: topology(catalogue, &args.topology)?,
-        images,
-        cluster_suffix: args.cluster_suffix.clone(),
-    };
+    let spec = ClusterSpec { topology, images, cluster_suffix: args.cluster_suffix.clone() };
     let cluster = clusters.up(&spec, deadline).await?;
     clusters.progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;

@@ -70,6 +70,14 @@ pub enum TrialError {
         /// The id.
         id: String,
     },
+    /// A budget argument is not valid.
+    #[error("--budget {text}: {why}")]
+    Budget {
+        /// The argument.
+        text: String,
+        /// What is wrong.
+        why: String,
+    },
     /// An image argument is not valid.
     #[error("--image {text}: neither NAME nor FROM=TO")]
     Image {
@@ -82,8 +90,11 @@ impl Hint for TrialError {
     fn failure(&self) -> Option<FailureKind> {
         match self {
             Self::Manifest(error) => error.failure(),
-            Self::NoClaim { .. } | Self::NoVersion { .. } | Self::Image { .. } => Some(FailureKind::Usage),
-            Self::NotAlone { .. } => Some(FailureKind::Usage),
+            Self::NoClaim { .. }
+            | Self::NoVersion { .. }
+            | Self::Image { .. }
+            | Self::Budget { .. }
+            | Self::NotAlone { .. } => Some(FailureKind::Usage),
             Self::Read { .. }
             | Self::File { .. }
             | Self::Command { .. }
@@ -102,6 +113,9 @@ impl Hint for TrialError {
                 Some(format!("folders in it are not read; name them: {}", folders.join(" ")))
             }
             Self::Empty { .. } => Some("name a file, a folder with manifests, or - for standard input".into()),
+            Self::Budget { .. } => {
+                Some("--budget front=longest:2s,failed:0.5%, or --budget '*=longest:30s' for all other probes".into())
+            }
             Self::Image { .. } => Some("--image shop:dev loads an image; --image shop:1=shop:dev also replaces shop:1 in the manifests".into()),
             Self::Nothing { objects } if objects.is_empty() => {
                 Some("the input is empty: check the command that wrote it".into())

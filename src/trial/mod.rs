@@ -15,6 +15,7 @@ use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario_of};
 
+mod budgets;
 mod custom;
 mod error;
 pub mod file;

@@ -10,7 +10,7 @@ use super::file::{ProbePart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START, upgrade};
-use super::{Trial, probes, volumes, workloads};
+use super::{Trial, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
 use crate::judge::trial::facts::Workload;
@@ -83,7 +83,7 @@ impl Trial {
             text,
             "  stored: the objects without values recognised as secret; names, sizes and small checksums of files"
         );
-        let _ = writeln!(text, "  probes: {}", list(self.planned_probes(manifest).into_iter()));
+        let _ = writeln!(text, "  probes: {}", list(self.planned_probes().into_iter()));
         let steps: Vec<String> = self.steps.iter().map(step_title).collect();
         let _ = writeln!(text, "  steps: apply, {}, clean", steps.join(", "));
         for lack in self.lacks(manifest, profile) {
@@ -111,11 +111,9 @@ impl Trial {
     }
 
     /// Returns the probes with their budgets: those of the trial file, and those that follow from the manifests.
-    fn planned_probes(&self, manifest: &Manifest) -> Vec<String> {
-        let same = |a: &ProbePart, b: &ProbePart| a.address() == b.address();
-        let derived = probes::derived(manifest);
-        let rest = derived.iter().filter(|d| !self.probes.values().any(|part| same(part, &d.part)));
-        let all = self.probes.iter().chain(rest.map(|declared| (&declared.name, &declared.part)));
+    fn planned_probes(&self) -> Vec<String> {
+        let derived = self.derived();
+        let all = self.probes.iter().chain(derived.iter().map(|declared| (&declared.name, &declared.part)));
         let budget = |name: &String| {
             let budget = self.budgets.get(name).or_else(|| self.budgets.get("*"))?;
             let longest = budget.longest.map(|most| format!("longest outage {most} s"));

@@ -22,6 +22,9 @@ pub struct PlanArgs {
     /// Image of the trial, as for `trial`
     #[arg(long, value_name = "NAME | FROM=TO", requires = "paths")]
     pub image: Vec<String>,
+    /// Outage budget of the trial, as for `trial`
+    #[arg(long, value_name = "NAME=LIMITS", requires = "paths")]
+    pub budget: Vec<String>,
     /// Write the trial as a trial file, to be edited; an existing file stays
     #[arg(long, value_name = "FILE", requires = "paths")]
     pub write: Option<PathBuf>,
@@ -31,6 +34,9 @@ pub struct PlanArgs {
     /// Topology to use instead of the one that each suite asks for
     #[arg(long)]
     pub topology: Option<String>,
+    /// File for kind with the shape of the cluster, as for `trial`
+    #[arg(long, value_name = "FILE", conflicts_with = "topology")]
+    pub kind_config: Option<PathBuf>,
     /// The images that run.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -68,6 +74,10 @@ pub struct TrialInput {
     /// Image of the container engine to load onto the nodes; FROM=TO also replaces FROM in the manifests
     #[arg(long, value_name = "NAME | FROM=TO")]
     pub image: Vec<String>,
+    /// Outage budget of a probe that `plan` names, or of * for all others: NAME=longest:2s,failed:0.5%; may be repeated, and
+    /// replaces the budget of a trial file for that name
+    #[arg(long, value_name = "NAME=LIMITS")]
+    pub budget: Vec<String>,
 }
 
 /// Arguments of `schema`.

@@ -1,9 +1,11 @@
 //! Topologies: how many nodes of which role, and how soon a lost node is noticed.
 
+mod kind_config;
 pub(crate) mod spec;
 pub mod timing;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +77,25 @@ pub enum TopologyError {
     NoControlPlane {
         /// The topology.
         name: String,
+    },
+    /// A file for kind cannot be read.
+    #[error("failed to read {}", .path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file for kind asks for something that seatrial cannot honour.
+    #[error("{}:{line}: {why}", .path.display())]
+    KindConfig {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        why: String,
     },
 }
 
@@ -291,11 +312,20 @@ fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), NoDuration> {
 
 impl Hint for TopologyError {
     fn failure(&self) -> Option<FailureKind> {
-        Some(FailureKind::Usage)
+        match self {
+            Self::Yaml { .. } | Self::NoControlPlane { .. } => Some(FailureKind::Usage),
+            Self::Unread { .. } | Self::KindConfig { .. } => Some(FailureKind::Input),
+        }
     }
 
     fn hint(&self) -> Option<String> {
-        Some(self.to_string())
+        match self {
+            Self::Yaml { .. } | Self::NoControlPlane { .. } => Some(self.to_string()),
+            Self::Unread { .. } => None,
+            Self::KindConfig { .. } => Some(
+                "remove the line, or change it: everything else in the file goes to kind as it is".into(),
+            ),
+        }
     }
 }
 

@@ -69,7 +69,8 @@ pub struct ServiceProbe {
     /// Its namespace; absent in records of older versions, which knew a single namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The name that the trial file gives to the probe, if it declares one: its budget has that name, too.
+    /// The name that the trial file gives to the probe, if it declares one, or that `--budget` has for it: its budget has that
+    /// name, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<String>,
     /// The port.
@@ -94,7 +95,7 @@ pub struct Expected {
     pub detection: f64,
     /// What the share of failed requests may exceed the share of lost endpoints by, until then.
     pub margin: f64,
-    /// Budgets of the trial file, by the name of a probe; `*` is for all others.
+    /// Budgets of the trial file and of `--budget`, by the name of a probe; `*` is for all others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budgets: BTreeMap<String, OutageBudget>,
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::Images;
-use super::{Port, ProbePart, RunPart, Step, TrialError, TrialFile};
+use super::{BudgetPart, Port, ProbePart, RunPart, Step, TrialError, TrialFile};
 use crate::config;
 use crate::kubernetes::version::Version;
 
@@ -21,6 +21,11 @@ pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), Tri
     if file.manifests.is_empty() {
         return wrong("manifests", "manifests", "`manifests` is empty: nothing is on trial".into());
     }
+    if file.cluster.topology.is_some() && file.cluster.kind_config.is_some() {
+        let why =
+            "`topology` and `kindConfig` are both there: the file for kind has the shape of the cluster";
+        return wrong("cluster", "kindConfig", why.into());
+    }
     if let Err(error) = Images::read(&file.images) {
         return wrong("images", "images", error.to_string());
     }
@@ -30,18 +35,11 @@ pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), Tri
         return wrong("budgets", name, why);
     }
     for (name, budget) in &file.budgets {
-        if budget.longest.is_none() && budget.failed.is_none() {
-            return wrong(
-                "budgets",
-                name,
-                format!("the budget of {name} has neither `longest` nor `failed`"),
-            );
-        }
-        if let Some(time) = budget.longest.as_ref().filter(|time| config::duration(time).is_err()) {
-            return wrong("budgets", time, format!("{time} is not a duration such as 2s"));
-        }
-        if let Some(share) = budget.failed.as_ref().filter(|share| portion(share).is_none()) {
-            return wrong("budgets", share, format!("{share} is not a share such as 0.5%"));
+        if let Some((word, why)) = budget.flaw() {
+            return match word {
+                Some(word) => wrong("budgets", word, why),
+                None => wrong("budgets", name, format!("the budget of {name} has {why}")),
+            };
         }
     }
     for (name, part) in &file.probes {
@@ -57,6 +55,22 @@ pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), Tri
         }
     }
     check_steps(&file.steps).or_else(|(word, at, why)| nth("steps", word, at, why))
+}
+
+impl BudgetPart {
+    /// Returns what is wrong with the budget, with the wrong text if there is one.
+    pub(in crate::trial) fn flaw(&self) -> Option<(Option<&str>, String)> {
+        let longest = self.longest.as_deref().filter(|time| config::duration(time).is_err());
+        let failed = self.failed.as_deref().filter(|share| portion(share).is_none());
+        match (longest, failed) {
+            (Some(time), _) => Some((Some(time), format!("{time} is not a duration such as 2s"))),
+            (None, Some(share)) => Some((Some(share), format!("{share} is not a share such as 0.5%"))),
+            _ if self.longest.is_none() && self.failed.is_none() => {
+                Some((None, "neither `longest` nor `failed`".into()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Returns the wrong word, which of its places it is, and what is wrong.

@@ -52,6 +52,9 @@ pub struct TrialFile {
 pub struct ClusterPart {
     /// A topology, such as `three`.
     pub topology: Option<String>,
+    /// A file for kind (`kind.x-k8s.io/v1alpha4`) with the shape of the cluster, in place of a topology.
+    #[serde(rename = "kindConfig")]
+    pub kind_config: Option<PathBuf>,
     /// A Kubernetes version, such as `"1.34"`.
     pub kubernetes: Option<String>,
 }
@@ -222,7 +225,7 @@ impl ProbePart {
 
 impl BudgetPart {
     /// The budget as the judge reads it. Both texts were checked when the file was read.
-    fn read(&self) -> OutageBudget {
+    pub(super) fn read(&self) -> OutageBudget {
         let seconds = |text: &String| config::duration(text).ok().map(|time| time.as_secs_f64());
         OutageBudget {
             longest: self.longest.as_ref().and_then(seconds),
@@ -338,6 +341,7 @@ mod tests {
             ("probes:\n  a: {http: {service: b}}\n", 4, "port"),
             ("probes:\n  a: {grpc: {service: b, port: 1}}\n", 4, "grpc"),
             ("cluster: {nodes: 3}\n", 3, "nodes"),
+            ("cluster:\n  topology: three\n  kindConfig: kind.yaml\n", 5, "both there"),
             ("budgets:\n  shop: {longest: 2s}\n", 4, "none of that name"),
             (
                 "steps:\n- run: {command: a, timeout: 5s}\n- run: {command: b, timeout: soon}\n",

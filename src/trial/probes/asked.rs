@@ -20,6 +20,8 @@ pub struct Asked {
     pub path: Option<String>,
     /// The name of the probe in the trial file, if it declares one.
     pub declared: Option<String>,
+    /// The name of a derived probe, if `--budget` has a budget for that name.
+    pub budgeted: Option<String>,
 }
 
 impl Asked {
@@ -78,6 +80,7 @@ async fn asked_in(ground: &Ground<'_>, namespace: &str) -> Result<Vec<Asked>, Fa
                 port: number,
                 path,
                 declared,
+                budgeted: ground.trial.budgeted(&s.namespace, (namespace, &service.name_any(), number)),
             };
             let own = declared(ground, namespace, &service.name_any(), port);
             if own.is_empty() {

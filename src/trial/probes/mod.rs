@@ -94,7 +94,7 @@ fn fact(asked: &Asked, probe: String, node: &Node, on_worker: bool) -> ServicePr
         probe,
         service: asked.service.clone(),
         namespace: Some(asked.namespace.clone()),
-        declared: asked.declared.clone(),
+        declared: asked.declared.clone().or_else(|| asked.budgeted.clone()),
         port: asked.port,
         node: node.name.clone(),
         on_worker,

@@ -2,6 +2,7 @@
 
 mod invariants;
 mod lies;
+mod plan;
 pub mod story;
 mod subject;
 mod upgrade;

@@ -1,0 +1,134 @@
+//! Outage budgets of the command line: `NAME=longest:2s,failed:0.5%`.
+
+use std::collections::BTreeMap;
+
+use super::file::{BudgetPart, ProbePart};
+use super::probes::{self, Declared};
+use super::{Trial, TrialError, custom};
+use crate::judge::trial::facts::OutageBudget;
+
+impl Trial {
+    /// The same trial with these budgets, each as `NAME=longest:2s,failed:0.5%`. NAME is a probe of the trial file, one that
+    /// follows from the manifests, or `*` for all others. A budget replaces that of the trial file for the same name.
+    ///
+    /// # Errors
+    /// [`TrialError::Budget`] for a text of another form, for a name that is there twice, and for one that no probe has. With
+    /// custom resources, only the cluster knows every Service: then the claims are inconclusive.
+    pub fn with_budgets(mut self, texts: &[String]) -> Result<Self, TrialError> {
+        let mut given: BTreeMap<&str, OutageBudget> = BTreeMap::new();
+        for text in texts {
+            let wrong = |why: String| TrialError::Budget { text: text.clone(), why };
+            let (name, budget) = read(text)?;
+            if given.insert(name, budget).is_some() {
+                return Err(wrong(format!("{name} has two budgets")));
+            }
+            let known = self.probe_names();
+            if name != "*"
+                && !known.contains(&name.to_owned())
+                && custom::declared(&self.manifest, "").is_empty()
+            {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(wrong(format!("no probe is called {name}; the probes: {known}")));
+            }
+        }
+        self.budgets.extend(given.into_iter().map(|(name, budget)| (name.to_owned(), budget)));
+        Ok(self)
+    }
+
+    /// The names of the declared probes, and those of the derived ones whose port no declared probe asks.
+    fn probe_names(&self) -> Vec<String> {
+        let derived = self.derived().into_iter().map(|declared| declared.name);
+        self.probes.keys().cloned().chain(derived).collect()
+    }
+
+    /// The probes that follow from the manifests, without those that a declared probe takes the place of.
+    pub(super) fn derived(&self) -> Vec<Declared> {
+        let is_taken = |part: &ProbePart| self.probes.values().any(|own| own.address() == part.address());
+        let mut all = probes::derived(&self.manifest());
+        all.retain(|declared| !is_taken(&declared.part));
+        all
+    }
+
+    /// The name of a derived probe of this port of a Service, if a budget is for that name.
+    pub(super) fn budgeted(
+        &self,
+        own: &str,
+        (namespace, service, port): (&str, &str, u16),
+    ) -> Option<String> {
+        let is_it = |declared: &Declared| {
+            let (of, name, number) = declared.part.address();
+            let is_port = *number == super::file::Port::Number(port);
+            of.unwrap_or(own) == namespace && name == service && is_port
+        };
+        let found = self.derived().into_iter().find(is_it).map(|declared| declared.name);
+        found.filter(|name| self.budgets.contains_key(name))
+    }
+}
+
+/// Reads one budget.
+fn read(text: &str) -> Result<(&str, OutageBudget), TrialError> {
+    let wrong = |why: String| TrialError::Budget { text: text.into(), why };
+    let parts = text.split_once('=').filter(|(name, rest)| !name.is_empty() && !rest.is_empty());
+    let (name, rest) = parts.ok_or_else(|| wrong("it is not NAME=longest:TIME,failed:SHARE".into()))?;
+    let mut budget = BudgetPart::default();
+    for part in rest.split(',') {
+        let (what, value) = part.split_once(':').unwrap_or((part, ""));
+        let field = match what.trim() {
+            "longest" => &mut budget.longest,
+            "failed" => &mut budget.failed,
+            _ => return Err(wrong(format!("{part} is neither longest:TIME nor failed:SHARE"))),
+        };
+        if field.replace(value.trim().to_owned()).is_some() {
+            return Err(wrong(format!("{what} is there twice")));
+        }
+    }
+    match budget.flaw() {
+        Some((_, why)) => Err(wrong(why)),
+        None => Ok((name, budget.read())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+    use crate::trial::Images;
+
+    const SHOP: &str = "{apiVersion: v1, kind: Service, metadata: {name: shop}, spec: {selector: {app: s}, ports: [{port: 80}]}}\n---\n\
+                        {apiVersion: v1, kind: Pod, metadata: {name: s, labels: {app: s}}}\n";
+
+    fn with(manifest: &str, texts: &[&str]) -> Result<Trial, TrialError> {
+        let trial = Trial::new(Manifest::read("m.yaml", manifest).unwrap(), Images::default()).unwrap();
+        trial.with_budgets(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_budget_has_a_name_and_one_or_two_limits() {
+        let trial = with(SHOP, &["shop=longest:2s,failed:0.5%", "*=longest:1m"]).unwrap();
+        let of = |name: &str| (trial.budgets[name].longest, trial.budgets[name].failed);
+        assert_eq!((of("shop"), of("*")), ((Some(2.0), Some(0.005)), (Some(60.0), None)));
+        assert_eq!(trial.budgeted("own", ("own", "shop", 80)), Some("shop".into()));
+        assert_eq!(trial.budgeted("own", ("other", "shop", 80)), None);
+    }
+
+    #[test]
+    fn a_wrong_budget_is_named_with_its_reason() {
+        for (texts, words) in [
+            (&["shop"][..], "it is not NAME=longest:TIME,failed:SHARE"),
+            (&["=longest:2s"], "it is not NAME="),
+            (&["shop=soon"], "soon is neither longest:TIME nor failed:SHARE"),
+            (&["shop=longest:soon"], "soon is not a duration such as 2s"),
+            (&["shop=failed:2"], "2 is not a share such as 0.5%"),
+            (&["shop=failed:1%,failed:2%"], "failed is there twice"),
+            (&["shop=failed:1%", "shop=failed:2%"], "shop has two budgets"),
+            (&["front=failed:1%"], "no probe is called front; the probes: shop"),
+        ] {
+            let error = with(SHOP, texts).unwrap_err().to_string();
+            assert!(error.starts_with("--budget ") && error.contains(words), "{texts:?}: {error}");
+        }
+        // The operator of a custom resource may make the Service.
+        let operated =
+            format!("{SHOP}---\n{{apiVersion: example.test/v1, kind: Front, metadata: {{name: f}}}}\n");
+        with(&operated, &["front=failed:1%"]).unwrap();
+    }
+}

@@ -1,0 +1,118 @@
+//! What `seatrial plan` says about a trial.
+
+use std::path::Path;
+
+use crate::cli::{Ended, Home};
+
+const SHOP: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {app: shop}}
+    spec: {containers: [{name: web, image: shop:dev}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{port: 80}]}
+";
+
+const CONFIG: &str = "kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes: [{role: control-plane}, {role: worker}, {role: worker}, {role: worker}]
+";
+
+/// A folder with manifests and a file for kind.
+struct Folder(Home);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(Home::new());
+        folder.write("shop.yaml", SHOP);
+        folder.write("kind.yaml", CONFIG);
+        folder
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.dir.path().join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(Path::new(&path), text).expect("a file");
+        path
+    }
+
+    async fn plan(&self, args: &[&str]) -> Ended {
+        let shop = self.path("shop.yaml");
+        let words: Vec<&str> =
+            ["plan"].iter().chain(args).map(|word| if *word == "SHOP" { &shop } else { *word }).collect();
+        self.0.seatrial(&words).await
+    }
+
+    /// The plan of a trial file with these lines.
+    async fn plan_of(&self, lines: &str, args: &[&str]) -> Ended {
+        let file = self.write("trial.yaml", &format!("trial: shop\nmanifests: [shop.yaml]\n{lines}"));
+        self.0.seatrial(&[&["plan", &file], args].concat()).await
+    }
+}
+
+#[track_caller]
+fn says(ended: &Ended, code: i32, words: &str) {
+    assert_eq!(ended.code, code, "{}{}", ended.out, ended.err);
+    let text = if code == 0 { &ended.out } else { &ended.err };
+    assert!(text.contains(words), "no `{words}` in:\n{text}");
+}
+
+#[tokio::test]
+async fn a_budget_of_the_command_line_is_planned() {
+    let folder = Folder::new();
+    let limits = "shop=longest:2s,failed:0.5%";
+    says(
+        &folder.plan(&["SHOP", "--budget", limits]).await,
+        0,
+        "probes: shop (tcp shop:80; longest outage 2 s, failed at most 0.50 %)",
+    );
+    says(
+        &folder.plan(&["SHOP", "--budget", "*=longest:9s"]).await,
+        0,
+        "shop (tcp shop:80; longest outage 9 s)",
+    );
+    // The flag takes the place of the entry of the file; the others stay.
+    let lines = "probes: {front: {http: {service: shop, port: 80}}}\nbudgets: {front: {longest: 7s}, '*': {longest: 8s}}\n";
+    says(&folder.plan_of(lines, &[]).await, 0, "front (http shop:80/; longest outage 7 s)");
+    let replaced = folder.plan_of(lines, &["--budget", "front=failed:1%"]).await;
+    says(&replaced, 0, "front (http shop:80/; failed at most 1.00 %)");
+    for (limits, words) in [
+        (
+            "front=longest:2s",
+            "--budget front=longest:2s: no probe is called front; the probes: shop\nhint: --budget",
+        ),
+        ("shop=longest:soon", "soon is not a duration such as 2s"),
+    ] {
+        says(&folder.plan(&["SHOP", "--budget", limits]).await, 2, words);
+    }
+}
+
+#[tokio::test]
+async fn a_file_for_kind_is_the_shape_of_the_cluster() {
+    let folder = Folder::new();
+    let (config, shape) = (folder.path("kind.yaml"), "on config: 1 control plane, 3 workers");
+    says(&folder.plan(&["SHOP", "--kind-config", &config]).await, 0, shape);
+    let lines = "cluster: {kindConfig: kind.yaml}\n";
+    says(&folder.plan_of(lines, &[]).await, 0, shape);
+    says(&folder.plan_of(lines, &["--topology", "one"]).await, 0, "on one: 1 control plane, 0 workers");
+    says(&folder.plan_of("cluster: {topology: one}\n", &["--kind-config", &config]).await, 0, shape);
+    let both = folder.plan_of("cluster:\n  topology: one\n  kindConfig: kind.yaml\n", &[]).await;
+    says(&both, 65, "trial.yaml:5: `topology` and `kindConfig` are both there");
+    let wrong = folder.write("wrong.yaml", &format!("{CONFIG}name: mine\n"));
+    says(
+        &folder.plan(&["SHOP", "--kind-config", &wrong]).await,
+        65,
+        "wrong.yaml:4: the cluster cannot be named mine",
+    );
+    let gone = folder.path("gone.yaml");
+    says(&folder.plan(&["SHOP", "--kind-config", &gone]).await, 65, "failed to read");
+}
