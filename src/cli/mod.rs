@@ -100,6 +100,7 @@ async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<ExitCode> {
                 exit = signals.next() => return Ok(exit.into()),
             };
             let on = read.on(&args.on);
+            read.check_on(catalogue, &on)?;
             let asked = run::Asked {
                 stories: run::Stories::Trial(Box::new(read.trial)),
                 budget: None,

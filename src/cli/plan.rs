@@ -58,6 +58,9 @@ async fn trial(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> a
         None => shape(catalogue, read.topology.as_deref(), read.kind_config.as_deref())?,
     };
     let shape = shape.map_or_else(|| THREE.read(), Ok)?;
+    if let Some(file) = &read.file {
+        file.check_on(&shape)?;
+    }
     show::text(&read.trial.plan(&shape, &settings.profile))?;
     Ok(Exit::Passed)
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::Catalogue;
-use crate::cli::args::{OnArgs, TrialInput};
+use crate::cli::args::{OnArgs, TrialInput, shape};
+use crate::cluster::THREE;
 use crate::trial::file::{self, folder_of, is_trial_file};
 use crate::trial::{Images, Source, Trial, TrialError, TrialFile, read as read_manifests};
 
@@ -11,6 +12,8 @@ use crate::trial::{Images, Source, Trial, TrialError, TrialFile, read as read_ma
 pub struct ReadTrial {
     /// The trial.
     pub trial: Trial,
+    /// The trial file, if there is one.
+    pub file: Option<TrialFile>,
     /// The paths that were named.
     pub sources: Vec<Source>,
     /// The topology of the trial file.
@@ -22,6 +25,13 @@ pub struct ReadTrial {
 }
 
 impl ReadTrial {
+    /// Checks that the nodes which the trial file names are those of the cluster. An existing cluster tells by itself.
+    pub fn check_on(&self, catalogue: &Catalogue, on: &OnArgs) -> anyhow::Result<()> {
+        let Some(file) = self.file.as_ref().filter(|_| on.cluster.is_none()) else { return Ok(()) };
+        let shape = shape(catalogue, on.topology.as_deref(), on.kind_config.as_deref())?;
+        Ok(file.check_on(&shape.map_or_else(|| THREE.read(), Ok)?)?)
+    }
+
     /// Returns the arguments with the trial file's cluster where the command line names none.
     pub fn on(&self, args: &OnArgs) -> OnArgs {
         let mut on = args.clone();
@@ -41,15 +51,17 @@ impl ReadTrial {
 pub async fn read(catalogue: &Catalogue, input: &TrialInput) -> Result<ReadTrial, TrialError> {
     let sources: Vec<Source> = input.paths.iter().map(|path| path.as_str().into()).collect();
     let images = Images::read(&input.image)?;
-    let (trial, cluster) = match trial_file(catalogue, &sources)? {
+    let (trial, cluster, file) = match trial_file(catalogue, &sources)? {
         Some((path, file)) => {
             let folder = folder_of(&path);
             let manifest = file.manifest(&folder).await?;
             let mut cluster = file.cluster.clone();
             cluster.kind_config = cluster.kind_config.map(|config| folder.join(config));
-            (Trial::of_file(&file, manifest, folder)?, cluster)
+            (Trial::of_file(&file, manifest, folder)?, cluster, Some(file))
         }
-        None => (Trial::new(read_manifests(&sources)?, Images::default())?, file::ClusterPart::default()),
+        None => {
+            (Trial::new(read_manifests(&sources)?, Images::default())?, file::ClusterPart::default(), None)
+        }
     };
     let trial = match &input.upgrade {
         Some(to) => trial.with_upgrade(to)?,
@@ -57,7 +69,7 @@ pub async fn read(catalogue: &Catalogue, input: &TrialInput) -> Result<ReadTrial
     };
     let trial = trial.with_images(images).with_budgets(&input.budget)?.selecting(&input.only, &input.skip)?;
     let file::ClusterPart { topology, kind_config, kubernetes } = cluster;
-    Ok(ReadTrial { trial, sources, topology, kind_config, kubernetes })
+    Ok(ReadTrial { trial, file, sources, topology, kind_config, kubernetes })
 }
 
 /// Returns the trial file among the sources, if there is one.

@@ -1,5 +1,7 @@
 //! What the steps of a trial share: the workloads, and the times that they are given.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -50,6 +52,10 @@ pub(in crate::trial) struct Ground<'s> {
     pub(in crate::trial) workloads: Vec<Workload>,
     /// The number of commands that were run.
     pub(in crate::trial) commands: AtomicUsize,
+    /// The number of faults of steps of their own.
+    pub(in crate::trial) faults: AtomicUsize,
+    /// How often each workload was rolled out, by its subject.
+    pub(in crate::trial) rollouts: Mutex<BTreeMap<String, usize>>,
     /// The custom resources of the manifests.
     pub(in crate::trial) custom: Vec<CustomResource>,
     pub(in crate::trial) recorder: Recorder,
@@ -118,6 +124,17 @@ impl Ground<'_> {
         }
         self.finished = found;
         Ok(())
+    }
+
+    /// Returns the part of the marks of a workload's next rollout: its subject, and from the second time on a number.
+    pub(in crate::trial) fn next_rollout(&self, workload: &Workload) -> String {
+        let mut all = self.rollouts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let number = all.entry(workload.subject()).or_default();
+        *number += 1;
+        match *number {
+            1 => workload.subject(),
+            number => format!("{} ({number})", workload.subject()),
+        }
     }
 
     /// Runs a step of the story, and shows it while it runs.

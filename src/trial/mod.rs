@@ -9,7 +9,7 @@ use crate::cluster::{Access, THREE, TopologySource};
 use crate::judge::Claim;
 use crate::judge::trial::facts::OutageBudget;
 use crate::judge::trial::{
-    CLAIMS, CLEAN, DATA, DRAIN, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
+    CLAIMS, CLEAN, DATA, DRAIN, FAULT, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
 };
 use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
@@ -66,11 +66,12 @@ pub struct Trial {
 fn claims_of(step: &file::Step) -> Vec<&'static Claim> {
     match step {
         file::Step::Apply | file::Step::Clean => Vec::new(),
-        file::Step::Rollout => vec![&ROLLOUT],
+        file::Step::Rollout | file::Step::RolloutOf(_) => vec![&ROLLOUT],
         file::Step::PodLoss => vec![&POD_LOSS],
         file::Step::NodeLoss => vec![&NODE_LOSS, &DATA, &RETURN],
         file::Step::Drain => vec![&DRAIN],
         file::Step::Upgrade(_) => vec![&UPGRADE],
+        file::Step::Fault(_) => vec![&FAULT],
         file::Step::Run(_) => vec![&RUN],
     }
 }
@@ -122,9 +123,10 @@ impl Trial {
     /// Returns the trial of a trial file. `manifest` are its manifests, `folder` is where the file is.
     ///
     /// # Errors
-    /// As [`Trial::new`].
+    /// As [`Trial::new`], and [`TrialError::File`] for a step that names what the manifests do not have.
     pub fn of_file(file: &TrialFile, manifest: Manifest, folder: PathBuf) -> Result<Self, TrialError> {
         let trial = Self::new(manifest, Images::read(&file.images)?)?;
+        file.check_against(&trial)?;
         let steps = file.steps.iter().filter(|step| !claims_of(step).is_empty()).cloned().collect();
         Ok(Self {
             name: Some(file.trial.clone()),
@@ -266,6 +268,17 @@ impl Trial {
             },
             budget: BUDGET,
         }
+    }
+
+    /// The images that the nodes need, each once: those of the trial, and those of its rollouts.
+    fn loaded(&self) -> Vec<&str> {
+        let mut all = self.images.loaded();
+        for step in &self.steps {
+            let file::Step::RolloutOf(part) = step else { continue };
+            let image = part.change().map(|(_, to)| to);
+            all.extend(image.filter(|image| !all.contains(image)));
+        }
+        all
     }
 
     /// Whether a claim is part of the trial.

@@ -42,12 +42,14 @@ impl Trial {
         let _ =
             writeln!(text, "  other objects: {}", list(rest.map(|o| format!("{} {}", o.kind(), o.name()))));
         let _ = writeln!(text, "  folders on nodes: {}", list(volumes::declared(&manifest).into_iter()));
-        self.plan_notes(&manifest, profile, &mut text);
+        self.plan_notes(&manifest, (profile, topology), &mut text);
         text.push('\n');
         let mut all = Duration::ZERO;
         for claim in self.claims() {
             let budget = match claim.id {
                 "run" => self.commands_time(),
+                "rollout" => self.rollouts_time(topology, &manifest),
+                "fault" => self.faults_time(topology),
                 id => budget(id, topology, &manifest),
             };
             all += budget;
@@ -69,7 +71,8 @@ impl Trial {
 
 impl Trial {
     /// Adds what is left out, replaced, asked, done, lacking and stored.
-    fn plan_notes(&self, manifest: &Manifest, profile: &str, text: &mut String) {
+    fn plan_notes(&self, manifest: &Manifest, (profile, topology): (&str, &Topology), text: &mut String) {
+        let timing = topology.timing();
         for place in &self.left_out {
             let _ = writeln!(
                 text,
@@ -78,6 +81,13 @@ impl Trial {
         }
         for (from, to) in self.images.replaced() {
             let _ = writeln!(text, "  image {from} is replaced by {to}");
+        }
+        for step in &self.steps {
+            let Step::Fault(part) = step else { continue };
+            let lasts = part.time(timing.node_loss().total + SLOW_START).as_secs();
+            if lasts > 0 {
+                let _ = writeln!(text, "  fault {} on {}: lasts {lasts} s", part.fault, part.target());
+            }
         }
         let _ = writeln!(
             text,
@@ -96,11 +106,50 @@ fn step_title(step: &Step) -> String {
     match step {
         Step::Run(run) => format!("run `{}`", run.command()),
         Step::Upgrade(to) => format!("upgrade to {to}"),
+        Step::RolloutOf(part) => part.title(),
+        Step::Fault(part) => format!("fault {} on {}", part.fault, part.target()),
         step => step_name(step).to_owned(),
     }
 }
 
 impl Trial {
+    /// Returns the time that the rollouts may take.
+    fn rollouts_time(&self, topology: &Topology, manifest: &Manifest) -> Duration {
+        let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
+        let own = workloads::declared(manifest, "");
+        let one = |w: &Workload| {
+            let (count, turn) = pods(manifest, w, workers);
+            START + count * turn
+        };
+        let time = |step: &Step| match step {
+            Step::Rollout => budget("rollout", topology, manifest),
+            Step::RolloutOf(part) => match &part.workload {
+                Some(of) => of.among(&own).map_or(START, one),
+                None => {
+                    let object = |w: &Workload| workloads::object(manifest, w);
+                    let runs =
+                        |w: &&Workload| object(w).is_some_and(|o| !part.containers(&o.body).is_empty());
+                    own.iter().filter(runs).map(one).sum()
+                }
+            },
+            _ => Duration::ZERO,
+        };
+        self.steps.iter().map(time).sum()
+    }
+
+    /// Returns the time that the faults may take: each lasts, is healed, and is waited for.
+    fn faults_time(&self, topology: &Topology) -> Duration {
+        let timing = topology.timing();
+        let time = |step: &Step| match step {
+            Step::Fault(part) => {
+                let back = if part.is_on_pod() { Duration::ZERO } else { timing.node_return().total };
+                CALL + part.time(timing.node_loss().total + SLOW_START) + back + START
+            }
+            _ => Duration::ZERO,
+        };
+        self.steps.iter().map(time).sum()
+    }
+
     /// Returns the time that the commands may take.
     fn commands_time(&self) -> Duration {
         let time = |step: &Step| match step {
@@ -129,7 +178,7 @@ impl Trial {
 
     /// Returns what the manifests need and a cluster of a profile lacks.
     fn lacks(&self, manifest: &Manifest, profile: &str) -> Vec<String> {
-        let loaded = self.images.loaded();
+        let loaded = self.loaded();
         let of_kind = lacks(manifest, &loaded, &Has::of_kind());
         // The images of the profile `offline` bring no provisioner and a network of their own.
         let offline = lacks(manifest, &loaded, &Has::default());

@@ -1,5 +1,6 @@
 //! The standard trial, step by step.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use kube::api::ApiResource;
 use super::file::Step;
 use super::ground::{CALL, Ground, START};
 use super::lacks::{Has, lacks};
-use super::steps::{clean, drain, node_loss, pod_loss, ready, rollout, run, upgrade};
+use super::steps::{clean, drain, fault, node_loss, pod_loss, ready, rollout, run, upgrade};
 use super::{Trial, custom, probes, volumes, workloads};
 use crate::chain::chain;
 use crate::deadline::Deadline;
@@ -18,7 +19,7 @@ use crate::event::Event;
 use crate::image::Loader;
 use crate::judge::trial::facts::{CUSTOM_RESOURCES, EXPECTED, Expected, WORKLOADS, Workload};
 use crate::judge::trial::{
-    CLEAN, DATA, DRAIN, INVARIANTS, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
+    CLEAN, DATA, DRAIN, FAULT, INVARIANTS, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
 };
 use crate::manifest::Inventory;
 use crate::probe::Recorder;
@@ -68,7 +69,7 @@ pub(super) async fn framed(
             "{place} is not applied: it is a hook of Helm that an installation does not run, or a controller made it"
         ));
     }
-    for text in lacks(&ground.manifest, &trial.images.loaded(), &Has::of(s).await?) {
+    for text in lacks(&ground.manifest, &trial.loaded(), &Has::of(s).await?) {
         s.clusters.progress.say(&text);
         s.note(text);
     }
@@ -110,6 +111,10 @@ pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure>
             ground.step("restart each workload", each, rollout::restart_all(ground)).await?;
             ground.prove(&ROLLOUT).await
         }
+        Step::RolloutOf(part) if ground.wants(&[&ROLLOUT]) => {
+            ground.step(&part.title(), each, rollout::roll_out(ground, part)).await?;
+            ground.prove(&ROLLOUT).await
+        }
         Step::PodLoss if ground.wants(&[&POD_LOSS]) => {
             ground.step("delete a pod of each workload", each, pod_loss::delete_all(ground)).await?;
             ground.prove(&POD_LOSS).await
@@ -124,6 +129,12 @@ pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure>
         Step::Upgrade(to) if ground.wants(&[&UPGRADE]) => {
             ground.step("upgrade the cluster", each, with_room(upgrade::upgrade(ground, to))).await?;
             ground.prove(&UPGRADE).await
+        }
+        Step::Fault(part) if ground.wants(&[&FAULT]) => {
+            let number = ground.faults.fetch_add(1, Ordering::Relaxed) + 1;
+            let name = format!("fault {number}: {} on {}", part.fault, part.target());
+            ground.step(&name, each, fault::inject_and_heal(ground, number, part)).await?;
+            ground.prove(&FAULT).await
         }
         Step::Run(run) if ground.wants(&[&RUN]) => {
             // By its number: a command may hold a password, and marks and steps are recorded as they are.
@@ -149,6 +160,8 @@ async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Fai
         manifest: kept.manifest,
         finished: Vec::new(),
         commands: AtomicUsize::new(0),
+        faults: AtomicUsize::new(0),
+        rollouts: Mutex::default(),
         created,
         before,
         recorder,
@@ -167,7 +180,7 @@ async fn load(s: &Scenario, trial: &Trial) -> Result<(), Failure> {
     for (from, to) in trial.images.replaced() {
         s.log.append(Event::Substituted { from, to, built_from: "--image".into() });
     }
-    let images = trial.images.loaded();
+    let images = trial.loaded();
     let nodes: Vec<&str> = volumes::nodes(s).iter().map(|node| node.name.as_str()).collect();
     let loader =
         Loader { engine: &s.cluster.engine, scratch: &s.cluster.dir, progress: &s.clusters.progress };

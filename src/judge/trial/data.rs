@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::Workload;
-use super::fault::Fault;
+use super::fault::{Fault, LOSS};
 use super::state::{State, node_of, uid};
 use super::volumes::{self, Volume};
 use super::{kinds, summarise, workloads};
@@ -16,7 +16,7 @@ use crate::judge::{Evidence, Finding, Missing};
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let workloads = workloads(evidence)?;
     let fault = Fault::of(evidence)?;
-    fault.check(finding, evidence)?;
+    fault.check(finding, evidence, LOSS)?;
     let volumes = ["PersistentVolume", "PersistentVolumeClaim"];
     let gaps = evidence.gaps(evidence.between("node-loss", "node-lost")?, &kinds(&workloads, &volumes));
     finding.watched(&gaps, |finding| {

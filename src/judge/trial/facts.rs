@@ -47,7 +47,7 @@ impl Workload {
 /// The result of waiting for a workload in a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
-    /// The step: `ready`, `rollout`, `pod-loss`, `node-loss`, `return`, `drain` or `upgrade`.
+    /// The step: `ready`, `rollout`, `pod-loss`, `node-loss`, `return`, `drain`, `upgrade`, or `fault` with its number.
     pub step: String,
     /// The workload.
     pub workload: Workload,
@@ -126,6 +126,52 @@ pub struct RunCommand {
     pub output: String,
 }
 
+/// A rollout that a step began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The workload.
+    pub workload: Workload,
+    /// What follows `rollout ` and `rolled-out ` in its marks: the workload's subject, and from the second time on a number
+    /// in brackets.
+    pub place: String,
+    /// The images that it brings, by the name of the container.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
+}
+
+/// A fault of a step of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultStep {
+    /// Its mark, such as `fault 1`.
+    pub step: String,
+    /// The name of the fault.
+    pub fault: String,
+    /// The node that it hits.
+    pub node: String,
+    /// The pod that it hits, as namespace and name, if it is a fault on a pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The workload whose node or pod it hits, if the trial names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Workload>,
+    /// Seconds that it lasts.
+    pub lasts: f64,
+    /// Seconds in which the pods of a lost node must be ready elsewhere.
+    pub budget: f64,
+}
+
+impl FaultStep {
+    /// Returns the mark just before the fault is healed.
+    pub fn over(&self) -> String {
+        format!("{} over", self.step)
+    }
+
+    /// Returns the mark when all waits after its healing are over.
+    pub fn healed(&self) -> String {
+        format!("{} healed", self.step)
+    }
+}
+
 /// The pod that was deleted from a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletedPod {
@@ -180,6 +226,10 @@ pub const DELETED_POD: Fact<DeletedPod> = Fact::new("trial_deleted_pod");
 pub const LOST_NODE: Fact<String> = Fact::new("trial_lost_node");
 /// A series: the drain of each worker.
 pub const DRAINS: Fact<Drain> = Fact::new("trial_drains");
+/// A series: the rollouts, each before its mark.
+pub const ROLLOUTS: Fact<Rollout> = Fact::new("trial_rollouts");
+/// A series: the faults of steps of their own, each before its mark.
+pub const FAULTS: Fact<FaultStep> = Fact::new("trial_faults");
 /// A series: the commands of the trial.
 pub const COMMANDS: Fact<RunCommand> = Fact::new("trial_commands");
 /// The upgrade of the cluster.

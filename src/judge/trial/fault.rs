@@ -1,11 +1,14 @@
-//! The fault that stopped a worker.
+//! A fault of a trial: the stop of a worker, or a step of its own.
 
 use super::facts;
 use crate::event::{Event, Record};
 use crate::judge::fault::{Power, reaches_node};
 use crate::judge::{Evidence, Finding, Missing};
 
-/// The loss of a node.
+/// The marks of the step `node-loss`.
+pub const LOSS: (&str, &str) = ("node-loss", "node-lost");
+
+/// A fault that was injected.
 #[derive(Clone, Debug)]
 pub struct Fault<'r> {
     /// The node.
@@ -23,11 +26,30 @@ impl<'r> Fault<'r> {
     /// [`Missing`] if no fault on the node was proved between the marks of the loss.
     pub fn of(evidence: &Evidence<'r>) -> Result<Self, Missing> {
         let node = evidence.fact(&facts::LOST_NODE)?;
-        let records = evidence.between("node-loss", "node-lost")?;
+        Self::found(evidence, node, LOSS, reaches_node)
+    }
+
+    /// Reads the fault of this name on a node between two marks.
+    ///
+    /// # Errors
+    /// As [`Fault::of`].
+    pub fn named(
+        evidence: &Evidence<'r>,
+        (fault, node): (&str, &str),
+        marks: (&str, &str),
+    ) -> Result<Self, Missing> {
+        Self::found(evidence, node.to_owned(), marks, |name, _| name == fault)
+    }
+
+    fn found(
+        evidence: &Evidence<'r>,
+        node: String,
+        (from, to): (&str, &str),
+        is_it: impl Fn(&str, &serde_json::Value) -> bool,
+    ) -> Result<Self, Missing> {
+        let records = evidence.between(from, to)?;
         let injected = records.iter().rev().find_map(|record| match &record.event {
-            Event::FaultInjected { id, fault, node: of, proof }
-                if *of == node && reaches_node(fault, proof) =>
-            {
+            Event::FaultInjected { id, fault, node: of, proof } if *of == node && is_it(fault, proof) => {
                 Some((id, proof))
             }
             _ => None,
@@ -41,7 +63,12 @@ impl<'r> Fault<'r> {
     }
 
     /// Checks that the fault took hold and that nobody ended it before all waits of the loss were over.
-    pub fn check(&self, finding: &mut Finding, evidence: &Evidence<'_>) -> Result<(), Missing> {
+    pub fn check(
+        &self,
+        finding: &mut Finding,
+        evidence: &Evidence<'_>,
+        marks: (&str, &str),
+    ) -> Result<(), Missing> {
         let (node, proof) = (&self.node, self.proof);
         // Without the fault, nothing is shown by what the workloads did.
         let power = proof["power"].as_str().unwrap_or("in an unknown state");
@@ -51,8 +78,19 @@ impl<'r> Fault<'r> {
                 finding.unsure(format!("nothing proves that {node} was down: its container was {power}"))
             }
         };
+        self.check_open(finding, evidence, marks)
+    }
+
+    /// Checks that nobody healed the fault before its end.
+    pub fn check_open(
+        &self,
+        finding: &mut Finding,
+        evidence: &Evidence<'_>,
+        (from, to): (&str, &str),
+    ) -> Result<(), Missing> {
+        let node = &self.node;
         let healed = evidence
-            .between("node-loss", "node-lost")?
+            .between(from, to)?
             .iter()
             .any(|record| matches!(&record.event, Event::FaultHealed { node: of, .. } if of == node));
         if healed {

@@ -6,7 +6,9 @@
 //!
 //! Marks, in pairs: `rollout <subject>` and `rolled-out <subject>` for each workload, such as `rollout Deployment/web`,
 //! `pod-loss <subject>` and `pod-replaced <subject>` for each workload, `node-loss` and `node-lost`, `return` and `returned`,
-//! `drain <node>` and `drained <node>` for each worker, `upgrade` and `upgraded`. Single marks: `ready`, when all waits of the start are over,
+//! `drain <node>` and `drained <node>` for each worker, `upgrade` and `upgraded`. For each fault of a step of its own,
+//! `fault <number>`, `fault <number> over` before its healing, and `fault <number> healed`. From the second rollout of a workload
+//! on, its marks end with a number in brackets. Single marks: `ready`, when all waits of the start are over,
 //! `command <number>` before each command, `tried` after the last step, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
@@ -18,6 +20,7 @@ mod data;
 mod drain;
 pub mod facts;
 mod fault;
+mod faults;
 mod invariants;
 pub(super) mod node_loss;
 mod pod_loss;
@@ -100,6 +103,24 @@ pub static UPGRADE: Claim = Claim::new(
     upgrade::judge,
 )
 .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "Service", "StatefulSet"]);
+/// `fault`: the application survives each fault of a step, and is complete after its healing.
+pub static FAULT: Claim = Claim::new(
+    "fault",
+    "each fault is survived, and everything is complete after its healing",
+    faults::judge,
+)
+.watching(&[
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "ReplicaSet",
+    "Service",
+    "StatefulSet",
+]);
 /// `run`: every command of the trial ends with 0.
 pub static RUN: Claim = Claim::new("run", "every command of the trial ends with 0", run::judge);
 /// `invariants`: nothing else goes wrong.
@@ -111,8 +132,9 @@ pub static CLEAN: Claim = Claim::new("clean", "deleting the manifests leaves not
     .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"]);
 
 /// The claims of a trial.
-pub static CLAIMS: [&Claim; 11] =
-    [&READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &UPGRADE, &RUN, &INVARIANTS, &CLEAN];
+pub static CLAIMS: [&Claim; 12] = [
+    &READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &FAULT, &UPGRADE, &RUN, &INVARIANTS, &CLEAN,
+];
 
 /// Seconds by which a change may be recorded after the mark that it precedes: a wait asks the API, and changes come
 /// over another connection.

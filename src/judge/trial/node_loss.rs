@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::Workload;
-use super::fault::Fault;
+use super::fault::{Fault, LOSS};
 use super::state::{State, at_mark, declared, is_over, node_of, uid};
 use super::volumes::pinned_by;
 use super::{kinds, requests, settled, summarise, workloads};
@@ -12,16 +12,30 @@ use crate::judge::availability::Window;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
+/// The loss of a node between two marks: from the fault on, until the end of its waits.
+pub struct Loss<'e, 'r> {
+    /// The marks.
+    pub marks: (&'e str, &'e str),
+    /// The fault.
+    pub fault: &'e Fault<'r>,
+    /// Seconds in which replacements must be ready, in a fault of a step of its own: it may end earlier, and what is complete
+    /// afterwards is judged then. None in the step `node-loss`, whose waits have the budget.
+    pub budget: Option<f64>,
+    /// Whether Kubernetes was told that the node does not run: then a StatefulSet's pod is replaced, too.
+    pub releases: bool,
+}
+
 /// Judges `node-loss`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let workloads = workloads(evidence)?;
     let fault = Fault::of(evidence)?;
-    fault.check(finding, evidence)?;
+    fault.check(finding, evidence, LOSS)?;
+    let loss = Loss { marks: LOSS, fault: &fault, budget: None, releases: false };
     let volumes = ["Node", "PersistentVolume", "PersistentVolumeClaim"];
     let gaps = evidence.gaps(evidence.between("node-loss", "node-lost")?, &kinds(&workloads, &volumes));
     finding.watched(&gaps, |finding| {
         for workload in &workloads {
-            finding.part(|f| check(f, evidence, workload, &fault));
+            finding.part(|f| check(f, evidence, workload, &loss));
         }
     });
     requests::check_with_loss(finding, evidence, ("node-loss", "node-lost"), &fault);
@@ -29,15 +43,16 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-fn check(
+/// Checks what becomes of a workload's pods on the lost node.
+pub fn check(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
     workload: &Workload,
-    fault: &Fault<'_>,
+    loss: &Loss<'_, '_>,
 ) -> Result<(), Missing> {
-    let (title, node) = (workload.title(), &fault.node);
-    let uid = uid(evidence, "node-loss", workload)?;
-    let before = State::at(evidence, "node-loss")?;
+    let (title, node) = (workload.title(), &loss.fault.node);
+    let uid = uid(evidence, loss.marks.0, workload)?;
+    let before = State::at(evidence, loss.marks.0)?;
     let there: Vec<Object<'_>> =
         before.known_pods(workload, uid)?.into_iter().filter(|pod| node_of(pod) == node).collect();
     if there.is_empty() {
@@ -45,10 +60,13 @@ fn check(
         return Ok(());
     }
     match workload.kind.as_str() {
-        "Deployment" | "ReplicaSet" => check_moved(finding, evidence, (workload, uid), fault)?,
+        "Deployment" | "ReplicaSet" => check_moved(finding, evidence, (workload, uid), loss)?,
         "StatefulSet" => {
-            check_stays(finding, evidence, (workload, uid), &there, node)?;
-            check_one_of_a_name(finding, evidence, (workload, uid), ("node-loss", "node-lost"))?;
+            match loss.releases {
+                true => check_moved(finding, evidence, (workload, uid), loss)?,
+                false => check_stays(finding, evidence, (workload, uid), &there, loss)?,
+            }
+            check_one_of_a_name(finding, evidence, (workload, uid), loss.marks)?;
         }
         "DaemonSet" => {
             let pods: Vec<&str> = there.iter().map(Object::name).collect();
@@ -56,6 +74,8 @@ fn check(
                 format!("{title}: {} waits for {node} by design, it belongs to the node", names(&pods));
             finding.check(true, what);
         }
+        // Whether the pod is still there after the fault is judged then.
+        "Job" | "Pod" if loss.budget.is_some() => {}
         "Job" => check_job(finding, evidence, (workload, uid), node)?,
         _ => {
             finding.check(false, format!("{title} was on {node}: nothing replaces a bare pod"));
@@ -89,10 +109,11 @@ fn check_moved(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
     (workload, uid): (&Workload, &str),
-    fault: &Fault<'_>,
+    loss: &Loss<'_, '_>,
 ) -> Result<(), Missing> {
+    let Loss { fault, marks: (from, to), .. } = loss;
     let (title, node) = (workload.title(), fault.node.as_str());
-    let window = Window::between(evidence, "node-loss", "node-lost")?;
+    let window = Window::between(evidence, from, to)?;
     let end = window.span().1;
     let is_back = |pod: &Object<'_>| pod.is_ready() && node_of(pod) != node;
     let short = |state: &State<'_>| {
@@ -100,16 +121,19 @@ fn check_moved(
         let ready = state.staying(uid).iter().filter(|pod| is_back(pod)).count() as i64;
         (ready, wanted)
     };
-    let last = State::at(evidence, "node-lost")?;
+    let last = State::at(evidence, to)?;
     if last.object(workload).is_none() {
-        finding.check(false, format!("{title} is gone at `node-lost`"));
+        finding.check(false, format!("{title} is gone at `{to}`"));
         return Ok(());
     }
-    let checks = at_mark(evidence, "node-lost", |state| {
+    let checks = at_mark(evidence, to, |state| {
         let (ready, wanted) = short(state);
         vec![((ready >= wanted).into(), format!("{title}: {ready} of {wanted} pods ready on other nodes"))]
     })?;
-    let budget = settled(evidence, "node-loss", workload)?.last().map_or(0.0, |(_, settled)| settled.budget);
+    let budget = match loss.budget {
+        Some(budget) => budget,
+        None => settled(evidence, from, workload)?.last().map_or(0.0, |(_, settled)| settled.budget),
+    };
     if checks.iter().all(|(holds, _)| holds.is_met()) {
         let all = State::after(evidence.records());
         let counts = window.counts("Pod", |pod| all.is_of(pod, uid), is_back);
@@ -128,7 +152,16 @@ fn check_moved(
         );
         return Ok(());
     }
-    check_waits(finding, &last, (workload, uid), fault, (end, short(&last)))
+    let (ready, wanted) = short(&last);
+    if loss.budget.is_some_and(|budget| end - fault.at < budget) {
+        let lasted = end - fault.at;
+        let what = format!(
+            "{ready} of {wanted} pods ready on other nodes after {lasted:.0} s: they may need {budget:.0} s"
+        );
+        finding.check(true, format!("{title}: {what}"));
+        return Ok(());
+    }
+    check_waits(finding, &last, (workload, uid), fault, (end, (ready, wanted)))
 }
 
 /// Checks that the replacements of a workload that is not back cannot be placed by its own design.
@@ -197,10 +230,10 @@ fn check_stays(
     evidence: &Evidence<'_>,
     (workload, uid): (&Workload, &str),
     there: &[Object<'_>],
-    node: &str,
+    loss: &Loss<'_, '_>,
 ) -> Result<(), Missing> {
-    let title = workload.title();
-    let state = State::at(evidence, "node-lost")?;
+    let (title, node) = (workload.title(), &loss.fault.node);
+    let state = State::at(evidence, loss.marks.1)?;
     let now: Vec<&str> = state.pods(uid).iter().map(Object::uid).collect();
     for pod in there {
         match now.contains(&pod.uid()) {

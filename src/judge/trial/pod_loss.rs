@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::facts::{self, DeletedPod};
-use super::rollout::place;
 use super::state::{State, at_mark, declared, node_of, uid};
 use super::workloads::check_complete;
 use super::{check_settled, kinds, requests, summarise, workloads};
@@ -31,7 +30,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             continue;
         };
         let (from, to) =
-            (format!("pod-loss {}", place(workload)), format!("pod-replaced {}", place(workload)));
+            (format!("pod-loss {}", workload.subject()), format!("pod-replaced {}", workload.subject()));
         finding.part(|f| check_settled(f, evidence, "pod-loss", workload));
         finding.part(|f| {
             let gaps =

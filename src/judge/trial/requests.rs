@@ -59,25 +59,56 @@ enum Reason {
     None,
 }
 
+/// A fault that took endpoints away.
+pub struct Hit<'e, 'r> {
+    /// The fault.
+    pub fault: &'e Fault<'r>,
+    /// The pod that it hit, as namespace and name, if it did not hit the whole node.
+    pub pod: Option<&'e str>,
+    /// The second until which requests may reach what was hit; none if Kubernetes must notice it.
+    pub until: Option<f64>,
+}
+
+impl Hit<'_, '_> {
+    /// Whether the fault hit a pod.
+    fn takes(&self, pod: &Object<'_>) -> bool {
+        let namespace = pod.text("/metadata/namespace").unwrap_or_default();
+        let is_it = |named: &str| named.split_once('/') == Some((namespace, pod.name()));
+        node_of(pod) == self.fault.node && self.pod.is_none_or(is_it)
+    }
+}
+
 /// Checks the requests between two marks.
 pub fn check(finding: &mut Finding, evidence: &Evidence<'_>, from: &str, to: &str) {
-    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Nothing));
+    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Nothing, None));
 }
 
 /// Checks the requests between two marks, while the cluster is upgraded. The watches break off whenever an API server is
 /// exchanged: only what is missed during a drain counts.
 pub fn check_in_upgrade(finding: &mut Finding, evidence: &Evidence<'_>, from: &str, to: &str) {
-    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Upgrade));
+    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Upgrade, None));
 }
 
-/// Checks the requests between two marks, of which a node was lost in between.
+/// Checks the requests between two marks, between which a node was lost.
 pub fn check_with_loss(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
-    (from, to): (&str, &str),
+    marks: (&str, &str),
     fault: &Fault<'_>,
 ) {
-    finding.part(|f| check_all(f, evidence, (from, to), Meanwhile::Loss(fault)));
+    let hit = Hit { fault, pod: None, until: None };
+    check_with_hit(finding, evidence, marks, &hit, None);
+}
+
+/// Checks the requests between two marks, between which a fault hit endpoints. A probe on the node `silent` may ask nothing.
+pub fn check_with_hit(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    marks: (&str, &str),
+    hit: &Hit<'_, '_>,
+    silent: Option<&str>,
+) {
+    finding.part(|f| check_all(f, evidence, marks, Meanwhile::Hit(hit), silent));
 }
 
 fn check_all(
@@ -85,6 +116,7 @@ fn check_all(
     evidence: &Evidence<'_>,
     (from, to): (&str, &str),
     meanwhile: Meanwhile<'_, '_>,
+    silent: Option<&str>,
 ) -> Result<(), Missing> {
     let probes = evidence.fact(&facts::PROBES)?;
     let window = Window::between(evidence, from, to)?;
@@ -100,7 +132,8 @@ fn check_all(
     // A worker that is lost asks nothing.
     let lost =
         matches!(from, "node-loss" | "return").then(|| evidence.fact(&facts::LOST_NODE).ok()).flatten();
-    let asks = |probe: &&ServiceProbe| !probe.on_worker || Some(&probe.node) != lost.as_ref();
+    let lost = silent.or(lost.as_deref());
+    let asks = |probe: &&ServiceProbe| !probe.on_worker || Some(probe.node.as_str()) != lost;
     if evidence.subject().is_none() {
         check_declared(finding, &between.expected, &probes);
     }
@@ -110,15 +143,15 @@ fn check_all(
     Ok(())
 }
 
-/// What happens to the nodes while the requests are made.
+/// What happens while the requests are made.
 #[derive(Clone, Copy)]
 enum Meanwhile<'e, 'r> {
-    /// They stay.
+    /// Nothing that takes a node away.
     Nothing,
-    /// One after another is drained and upgraded.
+    /// One node after another is drained and upgraded.
     Upgrade,
-    /// One is lost.
-    Loss(&'e Fault<'r>),
+    /// Endpoints are hit by a fault.
+    Hit(&'e Hit<'e, 'r>),
 }
 
 /// What the checks of all probes between two marks share.
@@ -176,10 +209,10 @@ impl Between<'_, '_> {
             Meanwhile::Nothing | Meanwhile::Upgrade => {
                 service.check(finding, expected, f64::NEG_INFINITY, self.marks)
             }
-            Meanwhile::Loss(fault) => {
-                let mut share = Share::of(&state, &object, &fault.node, selects);
-                share.dependent = others_lost(&state, evidence, &fault.node, &selects);
-                let until = service.check_share(finding, &share, fault, expected);
+            Meanwhile::Hit(hit) => {
+                let mut share = Share::of(&state, &object, hit, selects);
+                share.dependent = others_lost(&state, evidence, hit, &selects);
+                let until = service.check_share(finding, &share, hit, expected);
                 service.check(finding, expected, until, self.marks)
             }
         })
@@ -210,20 +243,17 @@ fn budget_of<'e>(expected: &'e Expected, probe: &ServiceProbe) -> Option<&'e Out
     own.or_else(|| expected.budgets.get("*"))
 }
 
-/// Whether a lost node had a ready pod of the trial that the Service does not select: the Service's pods may need it.
+/// Whether a fault hit a ready pod of the trial that the Service does not select: the Service's pods may need it.
 fn others_lost(
     state: &State<'_>,
     evidence: &Evidence<'_>,
-    node: &str,
+    hit: &Hit<'_, '_>,
     selects: &impl Fn(&Object<'_>) -> bool,
 ) -> bool {
     let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
     let uids: Vec<&str> = all.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
     state.of_kind("Pod").any(|pod| {
-        node_of(&pod) == node
-            && pod.is_ready()
-            && !selects(&pod)
-            && uids.iter().any(|uid| state.is_of(&pod, uid))
+        hit.takes(&pod) && pod.is_ready() && !selects(&pod) && uids.iter().any(|uid| state.is_of(&pod, uid))
     })
 }
 
@@ -270,7 +300,7 @@ fn serves(evidence: &Evidence<'_>, own: &[Workload], selects: &impl Fn(&Object<'
     pods.filter(|pod| selects(pod)).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
 }
 
-/// The endpoints of a Service that a lost node had.
+/// The endpoints of a Service that a fault hit.
 struct Share {
     lost: usize,
     all: usize,
@@ -284,12 +314,12 @@ impl Share {
     fn of(
         state: &State<'_>,
         service: &Object<'_>,
-        node: &str,
+        hit: &Hit<'_, '_>,
         selects: impl Fn(&Object<'_>) -> bool,
     ) -> Self {
         let ready: Vec<Object<'_>> =
             state.of_kind("Pod").filter(|pod| selects(pod) && pod.is_ready()).collect();
-        let lost = ready.iter().filter(|pod| node_of(pod) == node).count();
+        let lost = ready.iter().filter(|pod| hit.takes(pod)).count();
         let uneven = if service.text("/spec/sessionAffinity") == Some("ClientIP") {
             Some("sessionAffinity keeps a client at one pod")
         } else if service.at("/spec/trafficDistribution").is_some()
@@ -511,10 +541,11 @@ impl<'r> Service<'r, '_> {
         &self,
         finding: &mut Finding,
         share: &Share,
-        fault: &Fault<'_>,
+        hit: &Hit<'_, '_>,
         expected: &Expected,
     ) -> f64 {
-        let (title, until) = (&self.title, fault.at + expected.detection);
+        let (title, fault) = (&self.title, hit.fault);
+        let until = hit.until.unwrap_or(fault.at + expected.detection);
         let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
         let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).filter(is_in).collect();
         let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !self.had_no_pod(s);

@@ -1,11 +1,12 @@
 //! `rollout`: a rollout replaces every pod, and as many pods stay available as the workload's strategy promises.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::Workload;
+use super::facts::{self, Rollout, Workload};
 use super::state::{State, at_mark, declared, uid};
 use super::workloads::{is_on_delete, partition};
 use super::{check_settled, kinds, requests, summarise, workloads};
+use crate::event::Event;
 use crate::judge::availability::{Limits, Window, fewest, portion};
 use crate::judge::object::{Object, names};
 use crate::judge::stateful_set::history::ordinal;
@@ -26,6 +27,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         }
         return Ok(());
     }
+    let rounds = rounds(evidence)?;
     for workload in rolled {
         if keeps_pods(evidence, workload) {
             let what = "keeps its pods in a rollout: its strategy OnDelete replaces none by itself";
@@ -37,26 +39,91 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             finding.check(true, what);
             continue;
         }
+        // Records of older versions do not say which workloads are rolled out: each is, once.
+        let once = || {
+            vec![Rollout { workload: workload.clone(), place: workload.subject(), images: BTreeMap::new() }]
+        };
+        let own =
+            |all: &Vec<Rollout>| all.iter().filter(|round| round.workload == *workload).cloned().collect();
+        let own: Vec<Rollout> = rounds.as_ref().map_or_else(once, own);
+        if own.is_empty() {
+            finding.check(true, format!("{} is not rolled out: no step names it", workload.title()));
+            continue;
+        }
         finding.part(|f| check_settled(f, evidence, "rollout", workload));
-        let (from, to) = (format!("rollout {}", place(workload)), format!("rolled-out {}", place(workload)));
-        finding.part(|f| {
-            let window = Window::between(evidence, &from, &to)?;
-            let gaps = window.gaps(&kinds(std::slice::from_ref(workload), &[]));
-            f.watched(&gaps, |f| {
-                f.part(|f| check_replaced(f, evidence, workload, (&from, &to)));
-                f.part(|f| check_available(f, evidence, workload, &window, &from));
-            });
-            Ok(())
-        });
-        requests::check(finding, evidence, &from, &to);
+        for round in own {
+            check_round(finding, evidence, &round);
+        }
     }
     summarise(finding, &workloads);
     Ok(())
 }
 
-/// Returns the part of a mark that names a workload.
-pub fn place(workload: &Workload) -> String {
-    workload.subject()
+/// Returns the rollouts of the trial; none in records of older versions, which have no such fact.
+fn rounds(evidence: &Evidence<'_>) -> Result<Option<Vec<Rollout>>, Missing> {
+    let begun: Vec<&str> = evidence
+        .records()
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Marked { mark } => mark.strip_prefix("rollout "),
+            _ => None,
+        })
+        .collect();
+    let all = evidence.facts(&facts::ROLLOUTS).unwrap_or_default();
+    let is_old = all.is_empty() && !begun.iter().any(|place| place.ends_with(')'));
+    match is_old {
+        true if evidence.records_of(&facts::ROLLOUTS).next().is_none() => Ok(None),
+        _ if begun.len() == all.len() => Ok(Some(all)),
+        _ => Err(Missing(format!(
+            "{} rollouts began, and `{}` has {}",
+            begun.len(),
+            facts::ROLLOUTS.name(),
+            all.len()
+        ))),
+    }
+}
+
+fn check_round(finding: &mut Finding, evidence: &Evidence<'_>, round: &Rollout) {
+    let workload = &round.workload;
+    let (from, to) = (format!("rollout {}", round.place), format!("rolled-out {}", round.place));
+    finding.part(|f| {
+        let window = Window::between(evidence, &from, &to)?;
+        let gaps = window.gaps(&kinds(std::slice::from_ref(workload), &[]));
+        f.watched(&gaps, |f| {
+            f.part(|f| check_replaced(f, evidence, workload, (&from, &to)));
+            f.part(|f| check_available(f, evidence, workload, &window, &from));
+            f.part(|f| check_images(f, evidence, round, &to));
+        });
+        Ok(())
+    });
+    requests::check(finding, evidence, &from, &to);
+}
+
+/// Checks that the rollout brought its images to every pod.
+fn check_images(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    round: &Rollout,
+    to: &str,
+) -> Result<(), Missing> {
+    let (title, uid) = (round.workload.title(), uid(evidence, to, &round.workload)?);
+    let checks = at_mark(evidence, to, |state| {
+        let pods = state.staying(uid);
+        let check = |(container, image): (&String, &String)| {
+            let runs = |pod: &Object<'_>| {
+                let lists =
+                    ["/spec/containers", "/spec/initContainers"].iter().flat_map(|list| pod.entries(list));
+                lists.filter(|c| c["name"] == **container).any(|c| c["image"] == **image)
+            };
+            let others: Vec<&str> = pods.iter().filter(|pod| !runs(pod)).map(Object::name).collect();
+            let what =
+                format!("{title}: pods whose container {container} does not run {image}: {}", names(&others));
+            (others.is_empty().into(), what)
+        };
+        round.images.iter().map(check).collect()
+    })?;
+    checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
+    Ok(())
 }
 
 /// Checks that no pod from before the rollout is left, and that the new ones are named as the kind promises.

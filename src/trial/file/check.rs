@@ -3,21 +3,20 @@
 use std::path::Path;
 
 use super::super::Images;
-use super::{BudgetPart, Port, ProbePart, RunPart, Step, TrialError, TrialFile};
+use super::{BudgetPart, FaultPartError, Port, ProbePart, RunPart, Step, TrialError, TrialFile};
 use crate::config;
 use crate::kubernetes::version::Version;
 
-/// Checks a trial file. An error names the line of the wrong text: its first place in the section, or its `nth` one.
+/// Checks a trial file. An error names the line of the wrong text: its first place in the section.
 pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), TrialError> {
-    let nth = |section: &str, word: &str, nth: usize, why: String| {
+    let wrong = |section: &str, word: &str, why: String| {
         let starts =
             |line: &str| line.strip_prefix(section).is_some_and(|rest| rest.trim_start().starts_with(':'));
         let from = text.lines().position(starts).unwrap_or_default();
-        let lines = text.lines().enumerate().skip(from).filter(|(_, line)| line.contains(word));
-        let line = lines.map(|(at, _)| at as u64 + 1).nth(nth).unwrap_or(from as u64 + 1);
+        let mut lines = text.lines().enumerate().skip(from);
+        let line = lines.find(|(_, line)| line.contains(word)).map_or(from, |(at, _)| at) as u64 + 1;
         Err(TrialError::File { path: path.into(), line, why })
     };
-    let wrong = |section: &str, word: &str, why: String| nth(section, word, 0, why);
     if file.manifests.is_empty() {
         return wrong("manifests", "manifests", "`manifests` is empty: nothing is on trial".into());
     }
@@ -54,7 +53,7 @@ pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), Tri
             return wrong("probes", name, format!("the port of {name} is 0"));
         }
     }
-    check_steps(&file.steps).or_else(|(word, at, why)| nth("steps", word, at, why))
+    check_steps(&file.steps).map_err(|(at, word, why)| file.places.step(at, &word, why))
 }
 
 impl BudgetPart {
@@ -73,34 +72,23 @@ impl BudgetPart {
     }
 }
 
-/// Returns the wrong word, which of its places it is, and what is wrong.
-fn check_steps(steps: &[Step]) -> Result<(), (&'static str, usize, String)> {
+/// A step by its number from 0, the wrong word in it, and what is wrong.
+type Flaw = (usize, String, String);
+
+fn check_steps(steps: &[Step]) -> Result<(), Flaw> {
     let frame = [(Step::Apply, 0, "first"), (Step::Clean, steps.len().saturating_sub(1), "last")];
     for (step, place, word) in frame {
-        if steps.iter().enumerate().any(|(at, one)| *one == step && at != place) {
-            return Err((name(&step), 0, format!("step {} is always the {word} one", name(&step))));
+        if let Some((at, _)) = steps.iter().enumerate().find(|(at, one)| **one == step && *at != place) {
+            return Err((at, name(&step).into(), format!("step {} is always the {word} one", name(&step))));
         }
     }
-    let mut timeouts = 0;
     for (at, step) in steps.iter().enumerate() {
         let is_run = matches!(step, Step::Run(_));
-        if let Step::Upgrade(to) = step
-            && !is_version(to)
-        {
-            let why = format!("{to} is not a version such as 1.35.4 or 1.35, and not `next`");
-            return Err(("upgrade:", 0, why));
-        }
         let is_same = |one: &Step| one == step || name(one) == "upgrade" && name(step) == "upgrade";
         if !is_run && steps[..at].iter().any(is_same) {
-            return Err((name(step), 1, format!("step {} is there twice", name(step))));
+            return Err((at, name(step).into(), format!("step {} is there twice", name(step))));
         }
-        if let Step::Run(RunPart::Timed(timed)) = step {
-            if config::duration(&timed.timeout).is_err() {
-                let why = format!("{} is not a duration such as 60s", timed.timeout);
-                return Err(("timeout:", timeouts, why));
-            }
-            timeouts += 1;
-        }
+        check_step(step).map_err(|(word, why)| (at, word, why))?;
     }
     Ok(())
 }
@@ -110,15 +98,45 @@ pub fn is_version(text: &str) -> bool {
     text == "next" || text.parse::<Version>().is_ok()
 }
 
+/// Returns the wrong word, and what is wrong.
+fn check_step(step: &Step) -> Result<(), (String, String)> {
+    match step {
+        Step::Run(RunPart::Timed(timed)) if config::duration(&timed.timeout).is_err() => {
+            Err(("timeout:".into(), format!("{} is not a duration such as 60s", timed.timeout)))
+        }
+        Step::Upgrade(to) if !is_version(to) => {
+            let why = format!("{to} is not a version such as 1.35.4 or 1.35, and not `next`");
+            Err(("upgrade".into(), why))
+        }
+        Step::RolloutOf(part) if part.workload.is_none() && part.image.is_none() => {
+            let why = "`rollout` needs `workload`, `image` or both; alone it restarts every workload";
+            Err(("rollout".into(), why.into()))
+        }
+        Step::RolloutOf(part) if !part.is_readable() => {
+            let image = part.image.clone().unwrap_or_default();
+            Err((image.clone(), format!("{image} is neither TO nor FROM=TO")))
+        }
+        Step::Fault(part) => {
+            let word = |error: &FaultPartError| match error {
+                FaultPartError::Time { .. } | FaultPartError::Momentary { .. } => "for:".to_owned(),
+                _ => part.fault.clone(),
+            };
+            part.check().map_err(|error| (word(&error), error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the name of a step in the file.
 pub fn name(step: &Step) -> &'static str {
     match step {
         Step::Apply => "apply",
-        Step::Rollout => "rollout",
+        Step::Rollout | Step::RolloutOf(_) => "rollout",
         Step::PodLoss => "pod-loss",
         Step::NodeLoss => "node-loss",
         Step::Drain => "drain",
         Step::Upgrade(_) => "upgrade",
+        Step::Fault(_) => "fault",
         Step::Run(_) => "run",
         Step::Clean => "clean",
     }

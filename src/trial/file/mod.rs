@@ -10,12 +10,23 @@ use super::TrialError;
 use crate::config;
 use crate::judge::trial::facts::OutageBudget;
 
+mod against;
 mod check;
+mod fault;
 mod manifests;
+mod places;
+mod rollout;
+mod steps;
+mod workload;
 mod write;
 
 pub use check::{is_version, name as step_name};
+pub use fault::{FaultPart, FaultPartError, TargetPart};
 pub use manifests::folder_of;
+pub use places::Places;
+pub use rollout::{Container, RolloutPart};
+pub use steps::Step;
+pub use workload::{WorkloadRef, WorkloadRefError};
 pub use write::written;
 
 /// A trial file. Paths in it are relative to the folder of the file.
@@ -43,6 +54,9 @@ pub struct TrialFile {
     /// The steps, in order. Everything is applied before the first and deleted after the last.
     #[serde(default = "standard")]
     pub steps: Vec<Step>,
+    /// The lines of the file.
+    #[serde(skip)]
+    pub(in crate::trial) places: Places,
 }
 
 /// The cluster of a trial.
@@ -140,29 +154,6 @@ pub struct BudgetPart {
     pub longest: Option<String>,
     /// The share of failed requests, such as `0.5%`.
     pub failed: Option<String>,
-}
-
-/// A step of a trial.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    /// Applies the manifests: always the first step, whether or not it is written down.
-    Apply,
-    /// Restarts each workload through its template.
-    Rollout,
-    /// Deletes a pod of each workload.
-    PodLoss,
-    /// Stops the worker with most of the application, and starts it again.
-    NodeLoss,
-    /// Drains each worker.
-    Drain,
-    /// Upgrades the cluster in place: to a version such as `1.35` or `1.35.4`, or to the `next` minor version.
-    Upgrade(String),
-    /// Runs a command, which must end with 0.
-    Run(RunPart),
-    /// Deletes everything: always the last step, whether or not it is written down.
-    Clean,
 }
 
 /// A command of the trial.
@@ -274,10 +265,11 @@ pub fn is_trial_file(text: &str) -> bool {
 /// # Errors
 /// [`TrialError::File`] with file and line.
 pub fn read(path: &Path, text: &str) -> Result<TrialFile, TrialError> {
-    let file: TrialFile = serde_saphyr::from_str(text).map_err(|error| {
+    let mut file: TrialFile = serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line());
         TrialError::File { path: path.into(), line, why: first_line(&error.to_string()) }
     })?;
+    file.places = Places::read(path, text);
     check::check(path, text, &file)?;
     Ok(file)
 }
@@ -302,7 +294,8 @@ mod tests {
              manifests: [deploy/, {command: helm template shop ./chart}]\n\
              probes:\n  front: {http: {service: shop, port: http, path: /healthz}}\n  db: {tcp: {service: db, port: 3306}}\n\
              budgets: {front: {longest: 2s, failed: 0.5%}}\n\
-             steps: [apply, rollout, run: ./smoke.sh, run: {command: ./load.sh, timeout: 60s}, node-loss, clean]\n",
+             steps: [apply, rollout, rollout: {workload: deployment/shop, image: \"shop=shop:next\"}, run: ./smoke.sh,\n\
+             \x20 fault: {stop-node: {of: deployment/db}, for: 60s}, run: {command: ./load.sh, timeout: 60s}, node-loss, clean]\n",
         )
         .unwrap();
         assert_eq!(file.manifests.len(), 2);
@@ -319,6 +312,10 @@ mod tests {
             })
             .collect();
         assert_eq!(commands, [("./smoke.sh", 300), ("./load.sh", 60)]);
+        let Step::RolloutOf(rollout) = &file.steps[2] else { panic!("{:?}", file.steps) };
+        assert_eq!(rollout.title(), "rollout deployment/shop with shop=shop:next");
+        let Step::Fault(fault) = &file.steps[4] else { panic!("{:?}", file.steps) };
+        assert_eq!((fault.fault.as_str(), fault.target().as_str()), ("stop", "the node of deployment/db"));
         assert_eq!(read("trial: shop\nmanifests: [a.yaml]\n").unwrap().steps, standard());
     }
 

@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod drain;
+pub mod fault;
 pub mod node_loss;
 pub mod pod_loss;
 pub mod ready;

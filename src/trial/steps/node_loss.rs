@@ -124,7 +124,8 @@ async fn come_back(ground: &Ground<'_>, home: &Node, fault: ActiveFault<'_>) -> 
     Ok(())
 }
 
-async fn none_ending(s: &Scenario, namespace: &str) {
+/// Waits until no pod in a namespace is ending.
+pub async fn none_ending(s: &Scenario, namespace: &str) {
     let ending = wait::check("no pod of the trial is ending", |all: &[Pod]| {
         let ending: Vec<String> =
             all.iter().filter(|p| p.metadata.deletion_timestamp.is_some()).map(|p| p.name_any()).collect();
@@ -136,7 +137,7 @@ async fn none_ending(s: &Scenario, namespace: &str) {
 
 /// Returns the time for a loss: the topology's arithmetic, with the longest time that a pod tolerates an unreachable
 /// node if that is longer than the topology's.
-fn budget(s: &Scenario, pods: &[Pod]) -> Duration {
+pub fn budget(s: &Scenario, pods: &[Pod]) -> Duration {
     let timing = s.cluster.topology.timing();
     let tolerated =
         pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.tolerations.iter().flatten());

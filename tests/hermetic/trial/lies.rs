@@ -11,6 +11,65 @@ use super::story::{PROBE, object as state_of, pod, told};
 use crate::passing_histories::undecided_without_a_fact;
 use crate::story::{Story, changed, observed, says};
 
+/// Changes a field of the first fault's record.
+fn first_fault(story: &mut Story, field: &str, to: Value) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::FAULTS.name() && value["step"] == "fault 1" {
+            value[field] = to.clone();
+        }
+    });
+}
+
+/// The first fault has another name.
+fn renamed(story: &mut Story, name: &str) {
+    first_fault(story, "fault", json!(name));
+    let (from, to) = range(story, "fault 1", "fault 1 healed");
+    for record in &mut story.records[from..to] {
+        match &mut record.event {
+            Event::FaultIntended { fault, .. } | Event::FaultHealed { fault, .. } => *fault = name.into(),
+            Event::FaultInjected { fault, proof, .. } => {
+                (*fault, *proof) = (name.into(), json!({"broken": true}))
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The rollout of `web` brings an image, which these of its pods run.
+fn with_image(story: &mut Story, running: &[&str]) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::ROLLOUTS.name() && value["workload"]["name"] == "web" {
+            value["images"] = json!({"c": "shop:next"});
+        }
+    });
+    for uid in running {
+        object(story, ("", ""), uid, |pod| pod["spec"]["containers"][0]["image"] = json!("shop:next"));
+    }
+}
+
+/// No step rolls `set` out.
+fn unnamed(story: &mut Story) {
+    story.forget(|event| match event {
+        Event::Observed { what, value, .. } => {
+            what == facts::ROLLOUTS.name() && value["workload"]["name"] == "set"
+        }
+        Event::Marked { mark } => mark.ends_with(" StatefulSet/set") && mark.starts_with("roll"),
+        _ => false,
+    });
+}
+
+/// Forgets what was recorded of the rollouts: of that of `web`, or of all.
+fn rollouts_unrecorded(story: &mut Story, all: bool) {
+    story.forget(|event| match event {
+        Event::Observed { what, value, .. } => {
+            what == facts::ROLLOUTS.name() && (all || value["workload"]["name"] == "web")
+        }
+        _ => false,
+    });
+}
+
 /// Changes every state of the object from one mark to another; an empty mark is the beginning or the end.
 fn object(story: &mut Story, (from, to): (&str, &str), wanted: &str, mut how: impl FnMut(&mut Value)) {
     let (from, to) = range(story, from, to);
@@ -190,6 +249,8 @@ fn made(story: &mut Story, name: &str) {
 const WEB: (&str, &str) = ("rollout Deployment/web", "rolled-out Deployment/web");
 const AGENT: (&str, &str) = ("rollout DaemonSet/agent", "rolled-out DaemonSet/agent");
 const LOSS: (&str, &str) = ("node-loss", "node-lost");
+const FAULT: (&str, &str) = ("fault 1", "fault 1 over");
+const KILL: (&str, &str) = ("fault 2", "fault 2 healed");
 const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volume pv is a hostPath without node affinity; \
                      3 files stayed on w1";
 
@@ -269,10 +330,32 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::command_failed("run", |s: &mut Story| command(s, "code", json!(3)), Failed, "`./smoke.sh` ended with 3: all is well")]
 #[case::command_late("run", |s: &mut Story| command(s, "budget", json!(0.5)), Failed, "ended with 0 after 1.0 s of 0 s")]
 #[case::command_killed("run", |s: &mut Story| command(s, "code", Value::Null), Failed, "did not end by itself")]
-#[case::command_killed_and_starved("run", |s: &mut Story| { command(s, "code", Value::Null); starve(s, "drained w3", "clean"); }, Inconclusive, "the machine starved")]
+#[case::command_killed_and_starved("run", |s: &mut Story| { command(s, "code", Value::Null); starve(s, "drained w3", "fault 1"); }, Inconclusive, "the machine starved")]
 #[case::custom_not_ready("ready", |s: &mut Story| custom(s, json!("Ready=False: NoQuorum")), Failed, "Gadget first: Ready=False: NoQuorum")]
 #[case::custom_ready("ready", |s: &mut Story| custom(s, Value::Null), Passed, "Gadget first was complete")]
 #[case::made_by_an_operator("rollout", |s: &mut Story| { made(s, "web"); forget(s, WEB.0, &["u-web-1-c"]); }, Passed, "Deployment web is not rolled out: Gadget first owns its template")]
+#[case::image_everywhere("rollout", |s: &mut Story| with_image(s, &["u-web-2-a", "u-web-2-b", "u-web-2-c"]), Passed, "pods whose container c does not run shop:next: none")]
+#[case::image_not_everywhere("rollout", |s: &mut Story| with_image(s, &["u-web-2-a", "u-web-2-b"]), Failed, "Deployment web: pods whose container c does not run shop:next: web-2-c")]
+#[case::no_step_names_it("rollout", unnamed, Passed, "StatefulSet set is not rolled out: no step names it")]
+#[case::rollout_unrecorded("rollout", |s: &mut Story| rollouts_unrecorded(s, false), Inconclusive, "4 rollouts began, and `trial_rollouts` has 3")]
+#[case::rollouts_of_an_older_version("rollout", |s: &mut Story| rollouts_unrecorded(s, true), Passed, "")]
+#[case::fault_in_time("fault", |_: &mut Story| {}, Passed, "Deployment web: as many pods as declared were ready on other nodes after 60.0 s of 81 s")]
+#[case::fault_late("fault", |s: &mut Story| first_fault(s, "budget", json!(30.0)), Failed, "Deployment web: as many pods as declared were ready on other nodes after 60.0 s of 30 s")]
+#[case::fault_too_short_to_move("fault", |_: &mut Story| {}, Passed, "Deployment db: 0 of 1 pods ready on other nodes after 61 s: they may need 81 s")]
+#[case::fault_not_moved("fault", |s: &mut Story| { object(s, FAULT, "u-web-2-h", unready); first_fault(s, "budget", json!(55.0)); }, Failed, "Deployment web: 2 of 3 pods ready on other nodes after 61 s: web-2-h is Running and not ready")]
+#[case::fault_unproved("fault", |s: &mut Story| s.each(|e| if let Event::FaultInjected { proof, id, .. } = e && id == "2" { *proof = json!({"power": "running"}) }), Inconclusive, "nothing proves that w1 was down")]
+#[case::fault_healed_early("fault", |s: &mut Story| s.insert_after("fault 1", Event::FaultHealed { id: "2".into(), fault: "stop".into(), node: "w1".into(), proof: json!({}) }), Inconclusive, "w1 was brought back before")]
+#[case::fault_after_detection("fault", |s: &mut Story| fail(s, FAULT, |n| n == 230), Failed, "Service shop: 1 of ")]
+#[case::fault_cut("fault", |s: &mut Story| renamed(s, "cut"), Passed, "`cut` took hold of w1")]
+#[case::fault_of_a_slow_node("fault", |s: &mut Story| { renamed(s, "slow-cpu"); fail(s, FAULT, |n| n % 2 == 0); }, Passed, "50 % of 245 requests failed")]
+#[case::fault_of_a_slow_node_that_takes_all("fault", |s: &mut Story| { renamed(s, "slow-cpu"); fail(s, FAULT, |_| true); }, Failed, "(2 of 3 endpoints was lost)")]
+#[case::fault_unknown("fault", |s: &mut Story| renamed(s, "unplug"), Inconclusive, "`fault 1`: fault unplug is not known here")]
+#[case::fault_unrecorded("fault", |s: &mut Story| s.insert_after("fault 1", Event::Marked { mark: "fault 3".into() }), Inconclusive, "3 faults began, and `trial_faults` has 2")]
+#[case::fault_incomplete("fault", |s: &mut Story| settled(s, "fault 1", "db", "error", json!("0 of 1")), Failed, "Deployment db: 0 of 1")]
+#[case::fault_not_back("fault", |s: &mut Story| object(s, ("fault 1 over", "fault 1 healed"), "u-agent", |o| o["status"]["numberReady"] = json!(1)), Failed, "DaemonSet agent by its status")]
+#[case::fault_released("fault", |s: &mut Story| { renamed(s, "out-of-service"); s.each(|e| if let Event::FaultInjected { proof, id, .. } = e && id == "2" { *proof = json!({"power": "exited"}) }); }, Passed, "StatefulSet set: 1 of 2 pods ready on other nodes after 61 s: they may need 81 s")]
+#[case::fault_of_a_bare_pod("fault", |s: &mut Story| { let tool = pod("tool", ("tool", "", ""), "u-tool", "w2"); s.insert_after("fault 1 over", deleted(tool)); }, Failed, "Pod tool is gone: nothing replaces a bare pod")]
+#[case::container_killed_and_all_failed("fault", |s: &mut Story| fail(s, KILL, |_| true), Failed, "(1 of 3 endpoints was lost)")]
 #[case::unread("clean", |s: &mut Story| s.insert_after("clean", observed(&facts::UNREAD, ["ConfigMap"])), Inconclusive, "not every kind could be listed: ConfigMap")]
 #[case::end_unseen("clean", |s: &mut Story| forget(s, "clean", &["u-web"]), Inconclusive, "Deployment web: its end was not recorded")]
 fn a_falsehood_is_found(
@@ -307,7 +390,7 @@ fn deleted(object: Value) -> Event {
 /// A Deployment is undecided if its pods, or its ReplicaSets, were not recorded.
 #[rstest]
 fn a_workload_whose_pods_were_not_seen_does_not_pass(
-    #[values("ready", "rollout", "pod-loss", "node-loss", "data", "return", "clean")] claim: &str,
+    #[values("ready", "rollout", "pod-loss", "node-loss", "data", "return", "fault", "clean")] claim: &str,
     #[values("Pod", "ReplicaSet")] kind: &str,
 ) {
     let mut story = told().story;

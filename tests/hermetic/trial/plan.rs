@@ -116,3 +116,63 @@ async fn a_file_for_kind_is_the_shape_of_the_cluster() {
     let gone = folder.path("gone.yaml");
     says(&folder.plan(&["SHOP", "--kind-config", &gone]).await, 65, "failed to read");
 }
+
+#[tokio::test]
+async fn steps_with_parameters_are_planned() {
+    let folder = Folder::new();
+    let lines = "steps:\n- rollout: {workload: deployment/shop, image: \"shop=shop:next\"}\n- rollout: {image: \"web=shop:last\"}\n\
+                 - fault: {stop-node: {of: deployment/shop}, for: 60s}\n- fault: {kill-container: {of: deployment/shop}}\n\
+                 - fault: {slow-cpu: {node: worker2, with: {cores: 0.5}}}\n";
+    let plan = folder.plan_of(lines, &[]).await;
+    for words in [
+        "steps: apply, rollout deployment/shop with shop=shop:next, rollout with web=shop:last, fault stop on the node of \
+         deployment/shop, fault kill-container on a pod of deployment/shop, fault slow-cpu on worker2, clean",
+        "fault stop on the node of deployment/shop: lasts 60 s",
+        "fault slow-cpu on worker2: lasts 30 s",
+        "  rollout    at most ",
+        "  fault      at most ",
+    ] {
+        says(&plan, 0, words);
+    }
+    let whole = folder.plan_of("steps:\n- fault: {cut: {node: worker}}\n", &[]).await;
+    says(&whole, 0, "fault cut on worker: lasts 81 s");
+}
+
+#[tokio::test]
+async fn a_step_that_names_what_is_not_there_is_refused_with_its_line() {
+    let folder = Folder::new();
+    for (lines, line, words) in [
+        (
+            "steps:\n- drain\n- rollout: {workload: deployment/front}\n",
+            5,
+            "deployment/front is not on trial; the workloads: deployment/shop",
+        ),
+        ("steps:\n- rollout: {workload: pod/shop}\n", 4, "pod/shop has no rollout: a Pod keeps its template"),
+        (
+            "steps:\n- rollout: {workload: deployment/shop, image: \"db=db:2\"}\n",
+            4,
+            "deployment/shop: no container is called db or runs the image db",
+        ),
+        ("steps:\n- rollout: {image: \"db=db:2\"}\n", 4, "no workload is called db or runs the image db"),
+        ("steps:\n- fault: {stop: {of: statefulset/db}}\n", 4, "statefulset/db is not on trial"),
+        (
+            "steps:\n- fault: {stop: {node: worker3}}\n",
+            4,
+            "no node is called worker3: topology three has control-plane, worker, worker2",
+        ),
+        (
+            "steps:\n- fault:\n    stop: {node: control-plane}\n",
+            5,
+            "`stop` on the only control plane would take the API away",
+        ),
+    ] {
+        let ended = folder.plan_of(lines, &[]).await;
+        says(&ended, 65, &format!("trial.yaml:{line}: {words}"));
+    }
+    let larger = ["--kind-config", &folder.path("kind.yaml")];
+    says(
+        &folder.plan_of("steps:\n- fault: {stop: {node: worker3}}\n", &larger).await,
+        0,
+        "fault stop on worker3",
+    );
+}

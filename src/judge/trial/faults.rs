@@ -1,0 +1,129 @@
+//! `fault`: the application survives each fault of a step, and is complete after its healing.
+
+use super::facts::{self, FaultStep, Workload};
+use super::fault::Fault;
+use super::node_loss::{self, Loss};
+use super::requests::{self, Hit};
+use super::workloads::check_complete;
+use super::{check_settled, kinds, summarise, workloads};
+use crate::event::Event;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// What a fault does to the node that it hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// The node's container does not run.
+    Down,
+    /// The node runs, and Kubernetes does not hear of it, or its runtime does not answer.
+    Away,
+    /// The node stays, with less of something.
+    Strained,
+    /// A container of a pod ends, and starts again on its node.
+    Container,
+    /// A pod is deleted: its owner replaces it.
+    Deleted,
+}
+
+impl Effect {
+    /// Returns the effect of a built-in fault; none for another name.
+    fn of(fault: &str) -> Option<Self> {
+        Some(match fault {
+            "stop" | "kill" | "pause" | "out-of-service" => Self::Down,
+            "cut" | "cut-in" | "cut-out" | "stop-kubelet" | "stop-runtime" => Self::Away,
+            "slow-cpu" | "fill-disk" => Self::Strained,
+            "kill-container" => Self::Container,
+            "delete-pod" | "delete-pod-now" => Self::Deleted,
+            _ => return None,
+        })
+    }
+
+    /// Whether the node is lost to Kubernetes.
+    fn is_loss(self) -> bool {
+        matches!(self, Self::Down | Self::Away)
+    }
+
+    /// Whether the fault is one on a node.
+    fn is_on_node(self) -> bool {
+        self.is_loss() || self == Self::Strained
+    }
+}
+
+/// Judges `fault`.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let workloads = workloads(evidence)?;
+    let steps = evidence.facts(&facts::FAULTS)?;
+    let is_begun = |mark: &str| mark.strip_prefix("fault ").is_some_and(|rest| rest.parse::<usize>().is_ok());
+    let marks = evidence.records().iter().filter_map(|record| match &record.event {
+        Event::Marked { mark } => Some(mark.as_str()),
+        _ => None,
+    });
+    let begun = marks.filter(|mark| is_begun(mark)).count();
+    if begun != steps.len() {
+        return Err(Missing(format!(
+            "{begun} faults began, and `{}` has {}",
+            facts::FAULTS.name(),
+            steps.len()
+        )));
+    }
+    for step in &steps {
+        finding.part(|finding| check(finding, evidence, &workloads, step));
+    }
+    summarise(finding, &workloads);
+    Ok(())
+}
+
+/// Checks one fault: what happened until it was healed, and what there was afterwards.
+fn check(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    workloads: &[Workload],
+    step: &FaultStep,
+) -> Result<(), Missing> {
+    let FaultStep { step: from, fault: name, node, .. } = step;
+    let (over, healed) = (step.over(), step.healed());
+    let effect =
+        Effect::of(name).ok_or_else(|| Missing(format!("`{from}`: fault {name} is not known here")))?;
+    let marks = (from.as_str(), over.as_str());
+    let fault = Fault::named(evidence, (name, node), marks)?;
+    match effect {
+        Effect::Down => fault.check(finding, evidence, marks)?,
+        _ => {
+            let at = step.pod.as_ref().map_or(node.clone(), |pod| format!("pod {pod} on {node}"));
+            finding.check(true, format!("`{name}` took hold of {at}"));
+            fault.check_open(finding, evidence, marks)?;
+        }
+    }
+    let read = kinds(workloads, &["Node", "PersistentVolume", "PersistentVolumeClaim"]);
+    let gaps = evidence.gaps(evidence.between(from, &healed)?, &read);
+    finding.watched(&gaps, |finding| {
+        for workload in workloads {
+            if effect.is_loss() {
+                let loss = Loss {
+                    marks,
+                    fault: &fault,
+                    budget: Some(step.budget),
+                    releases: name == "out-of-service",
+                };
+                finding.part(|f| node_loss::check(f, evidence, workload, &loss));
+            }
+            finding.part(|f| check_complete(f, evidence, &healed, workload));
+        }
+    });
+    for workload in workloads {
+        finding.part(|f| check_settled(f, evidence, from, workload));
+    }
+    let until = match effect {
+        // Nothing takes a slow node's pods out of a Service.
+        Effect::Strained => Some(evidence.mark(&over)?.mono_us as f64 / 1e6),
+        _ => None,
+    };
+    // Some faults are over or healed within a second, which is too short for a window of its own.
+    let whole = (from.as_str(), healed.as_str());
+    if effect == Effect::Deleted {
+        requests::check(finding, evidence, whole.0, whole.1);
+    } else {
+        let hit = Hit { fault: &fault, pod: step.pod.as_deref(), until };
+        requests::check_with_hit(finding, evidence, whole, &hit, effect.is_on_node().then_some(node));
+    }
+    Ok(())
+}

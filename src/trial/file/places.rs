@@ -1,0 +1,52 @@
+//! The lines of a trial file, for errors that are found after it was read.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_saphyr::Spanned;
+
+use super::TrialError;
+
+/// Where the entries of the lists of a trial file are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    path: PathBuf,
+    text: String,
+    steps: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct Lists {
+    #[serde(default)]
+    steps: Vec<Spanned<IgnoredAny>>,
+}
+
+impl Places {
+    /// Reads the lines of a text that is a trial file.
+    pub(super) fn read(path: &Path, text: &str) -> Self {
+        let lists = serde_saphyr::from_str::<Lists>(text).ok();
+        let lines = |all: Vec<Spanned<IgnoredAny>>| all.iter().map(|one| one.referenced.line()).collect();
+        Self {
+            path: path.into(),
+            text: text.into(),
+            steps: lists.map(|lists| lines(lists.steps)).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the error of a step by its number from 0. Its line is that of the word in the step, or where the step begins.
+    pub(in crate::trial) fn step(&self, at: usize, word: &str, why: String) -> TrialError {
+        self.wrong(&self.steps, at, word, why)
+    }
+
+    fn wrong(&self, lines: &[u64], at: usize, word: &str, why: String) -> TrialError {
+        let from = lines.get(at).copied().unwrap_or(1);
+        let to = lines.get(at + 1).copied().unwrap_or(u64::MAX);
+        let own = self.text.lines().enumerate().map(|(at, line)| (at as u64 + 1, line));
+        let mut own =
+            own.skip_while(|(line, _)| *line < from).take_while(|(line, _)| *line < to.max(from + 1));
+        let line =
+            own.find(|(_, line)| !word.is_empty() && line.contains(word)).map_or(from, |(line, _)| line);
+        TrialError::File { path: self.path.clone(), line, why }
+    }
+}

@@ -1,0 +1,49 @@
+//! What is wrong in a trial file is named with its line.
+
+use std::path::Path;
+
+use seatrial::trial::file::read;
+
+#[track_caller]
+fn refused(cases: &[(&str, u64, &str)]) {
+    for (rest, line, words) in cases {
+        let text = format!("trial: shop\nmanifests: [a.yaml]\n{rest}");
+        let error = read(Path::new("t.yaml"), &text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("t.yaml:{line}: ")), "{rest}: {error}");
+        assert!(error.contains(words), "{rest}: {error}");
+    }
+}
+
+#[test]
+fn a_wrong_step_with_parameters() {
+    refused(&[
+        (
+            "steps:\n- rollout: {workload: deployment/a}\n- drain\n- rollout: {workload: deployment/a}\n",
+            6,
+            "twice",
+        ),
+        ("steps:\n- rollout: {}\n", 4, "`rollout` needs `workload`, `image` or both"),
+        ("steps:\n- rollout: {image: \"=a\"}\n", 4, "=a is neither TO nor FROM=TO"),
+        ("steps:\n- drain\n- rollout:\n    workload: shop\n", 6, "shop is neither KIND/NAME"),
+        ("steps:\n- rollout: {wokload: a}\n", 4, "wokload"),
+        ("steps:\n- drain: {all: true}\n", 4, "drain"),
+        (
+            "steps:\n- fault: {unplug: {of: deployment/db}}\n",
+            4,
+            "no fault is called \"unplug\"; known faults: stop, ",
+        ),
+        ("steps:\n- drain\n- fault:\n    stop: {}\n", 6, "`stop` needs `of`"),
+        ("steps:\n- fault: {stop: {of: deployment/a, node: worker}}\n", 4, "and not both"),
+        ("steps:\n- fault: {kill-container: {node: worker}}\n", 4, "acts on a pod"),
+        ("steps:\n- fault: {kill-container: {of: deployment/a}, for: 3s}\n", 4, "is over at once"),
+        ("steps:\n- fault: {stop: {node: worker, container: a}}\n", 4, "has no container a"),
+        (
+            "steps:\n- fault:\n    stop: {node: worker}\n    for: soon\n",
+            6,
+            "soon is not a duration such as 60s",
+        ),
+        ("steps:\n- fault: {stop: {node: worker, with: {grase: 1s}}}\n", 4, "`stop` cannot take grase=1s"),
+        ("steps:\n- fault: {slow-cpu: {node: worker, with: {cores: few}}}\n", 4, "cores=few"),
+        ("steps:\n- fault: {stop: {node: worker}, kill: {node: worker}}\n", 4, "one step has one fault"),
+    ]);
+}
