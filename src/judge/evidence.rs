@@ -40,6 +40,11 @@ impl<'r> Evidence<'r> {
         self.claim.split_once('/').map(|(_, subject)| subject)
     }
 
+    /// Returns the id of the claim, without what it is about.
+    pub fn claim(&self) -> &'r str {
+        self.claim.split_once('/').map_or(self.claim, |(id, _)| id)
+    }
+
     /// Returns the earlier records of the whole run; none unless the claim is on other claims.
     pub fn run(&self) -> &'r [Record] {
         self.run

@@ -58,6 +58,8 @@ pub struct Trial {
     steps: Vec<file::Step>,
     probes: BTreeMap<String, file::ProbePart>,
     budgets: BTreeMap<String, OutageBudget>,
+    /// What is expected in place of the defaults.
+    expect: Vec<file::ExpectPart>,
     /// The folder in which the commands of the trial run.
     folder: PathBuf,
 }
@@ -115,6 +117,7 @@ impl Trial {
             steps: Vec::new(),
             probes,
             budgets,
+            expect: Vec::new(),
             folder,
         };
         Ok(standard.with_steps(file::standard()))
@@ -127,11 +130,13 @@ impl Trial {
     pub fn of_file(file: &TrialFile, manifest: Manifest, folder: PathBuf) -> Result<Self, TrialError> {
         let trial = Self::new(manifest, Images::read(&file.images)?)?;
         file.check_against(&trial)?;
+        file.check_expected(&trial)?;
         let steps = file.steps.iter().filter(|step| !claims_of(step).is_empty()).cloned().collect();
         Ok(Self {
             name: Some(file.trial.clone()),
             probes: file.probes.clone(),
             budgets: file.outage_budgets(),
+            expect: file.expect.clone(),
             folder,
             ..trial.with_steps(steps)
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::file::{ProbePart, Step, step_name};
+use super::file::{ExpectPart, ProbePart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START, upgrade};
@@ -96,6 +96,9 @@ impl Trial {
         let _ = writeln!(text, "  probes: {}", list(self.planned_probes().into_iter()));
         let steps: Vec<String> = self.steps.iter().map(step_title).collect();
         let _ = writeln!(text, "  steps: apply, {}, clean", steps.join(", "));
+        if !self.expect.is_empty() {
+            let _ = writeln!(text, "  expected: {}", list(self.expect.iter().map(ExpectPart::title)));
+        }
         for lack in self.lacks(manifest, profile) {
             let _ = writeln!(text, "  lacks: {lack}");
         }

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ApiResource;
 
-use super::file::Step;
+use super::file::{ExpectPart, Step};
 use super::ground::{CALL, Ground, START};
 use super::lacks::{Has, lacks};
 use super::steps::{clean, drain, fault, node_loss, pod_loss, ready, rollout, run, upgrade};
@@ -76,7 +76,9 @@ pub(super) async fn framed(
     let timing = s.cluster.topology.timing();
     let detection = (timing.grace + timing.monitor_period).as_secs_f64() + PROXY;
     let budgets = trial.budgets.clone();
-    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets });
+    let rules = trial.expect.iter().filter_map(ExpectPart::rule).map(serde_json::to_value);
+    let rules = rules.collect::<Result<_, _>>()?;
+    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets, rules });
     ground.step("load images", IMAGES, load(s, trial)).await?;
     ground.step("take folders", ground.s.deadline().remaining(), take_folders(&ground)).await?;
 

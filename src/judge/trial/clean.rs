@@ -1,7 +1,7 @@
 //! `clean`: deleting the manifests leaves nothing.
 
 use super::state::{State, uid_in};
-use super::{facts, kinds, workloads};
+use super::{facts, kinds, rules, workloads};
 use crate::judge::object::names;
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -15,6 +15,7 @@ fn names_of(kinds: &[String]) -> String {
 
 /// Judges `clean`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let workloads = workloads(evidence)?;
     let mut left: Vec<String> = evidence.fact(&facts::LEFT)?;
     let is_word = |text: &str, word: &str| {

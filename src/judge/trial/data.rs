@@ -1,9 +1,10 @@
 //! `data`: a pod that is replaced on another node finds its files there, or waits for its node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Workload;
 use super::fault::{Fault, LOSS};
+use super::rules::{self, DataRule, Fate};
 use super::state::{State, node_of, uid};
 use super::volumes::{self, Volume};
 use super::{kinds, summarise, workloads};
@@ -19,11 +20,21 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     fault.check(finding, evidence, LOSS)?;
     let volumes = ["PersistentVolume", "PersistentVolumeClaim"];
     let gaps = evidence.gaps(evidence.between("node-loss", "node-lost")?, &kinds(&workloads, &volumes));
+    let rules = rules::of_volumes(finding, evidence)?;
+    let mut met = BTreeSet::new();
     finding.watched(&gaps, |finding| {
         for workload in &workloads {
-            finding.part(|f| check(f, evidence, workload, &fault.node));
+            finding.part(|f| check(f, evidence, workload, (&fault.node, &rules), &mut met));
         }
     });
+    // In the claim for one workload, a volume may be another's.
+    for rule in rules.iter().filter(|rule| evidence.subject().is_none() && !met.contains(&rule.volume)) {
+        let (volume, word) = (&rule.volume, rule.is.word());
+        finding.unsure(format!(
+            "volume {volume} is expected to be `{word}`, and no pod on {} had it",
+            fault.node
+        ));
+    }
     summarise(finding, &workloads);
     Ok(())
 }
@@ -47,7 +58,8 @@ fn check(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
     workload: &Workload,
-    node: &str,
+    (node, rules): (&str, &[DataRule]),
+    met: &mut BTreeSet<String>,
 ) -> Result<(), Missing> {
     let title = workload.title();
     let volumes = on_lost_node(evidence, workload, node)?;
@@ -57,19 +69,33 @@ fn check(
     let heirs = heirs(evidence, workload, node)?;
     let mut seen: Vec<Volume<'_>> = Vec::new();
     for (pod, volume) in volumes {
+        let rule = rules.iter().find(|rule| volume.is_called(&rule.volume));
+        met.extend(rule.map(|rule| rule.volume.clone()));
         let Some(path) = volume.path else {
             let (pod, name) = (pod.name(), volume.name);
-            finding.check(true, format!("{title}: volume {name} of {pod} is an emptyDir: lost with its pod"));
+            let what = format!("{title}: volume {name} of {pod} is an emptyDir: lost with its pod");
+            decide(finding, rule, (Fate::Lost, true), what);
             continue;
         };
         // Several pods of a workload on the node may share one volume.
         if !seen.contains(&volume) {
-            let place = Place { evidence, title: &title, node, path, volume: &volume };
+            let place = Place { evidence, title: &title, node, path, volume: &volume, rule };
             finding.part(|f| place.check(f, &heirs));
         }
         seen.push(volume);
     }
     Ok(())
+}
+
+/// Adds the check of what became of a volume: the default, or what a rule expects.
+fn decide(finding: &mut Finding, rule: Option<&DataRule>, (fate, by_default): (Fate, bool), what: String) {
+    match rule {
+        None => finding.check(by_default, what),
+        Some(rule) if rule.is == fate => finding.check(true, format!("{what}; expected: {}", fate.word())),
+        Some(rule) => {
+            finding.check(false, format!("{what}; that is `{}`, expected: {}", fate.word(), rule.is.word()))
+        }
+    };
 }
 
 /// A pod on another node in place of one on the lost node, with its volumes.
@@ -98,6 +124,8 @@ struct Place<'a, 'r> {
     node: &'a str,
     path: &'a str,
     volume: &'a Volume<'r>,
+    /// What the trial expects of the volume.
+    rule: Option<&'a DataRule>,
 }
 
 /// How the files of one listing compare with those of another.
@@ -124,20 +152,22 @@ impl Place<'_, '_> {
             return Ok(());
         }
         if heirs.is_empty() {
-            finding.check(
-                true,
-                format!("{title}: {path} waits for its node {node}, with {} files", files.len()),
-            );
+            let what = format!("{title}: {path} waits for its node {node}, with {} files", files.len());
+            decide(finding, self.rule, (Fate::Waits, true), what);
         }
         for heir in heirs {
             let own = heir.volumes.iter().find(|v| v.name == self.volume.name).and_then(|v| v.path);
             match own {
                 Some(own) => _ = finding.part(|f| self.check_heir(f, &before, heir.node, own)),
                 None => {
-                    _ = finding.check(
-                        true,
-                        format!("{title}: volume {} is not on the disk of {}", self.volume.name, heir.node),
-                    )
+                    let what =
+                        format!("{title}: volume {} is not on the disk of {}", self.volume.name, heir.node);
+                    _ = match self.rule {
+                        None => finding.check(true, what),
+                        Some(rule) => {
+                            finding.unsure(format!("{what}; whether it is `{}` is not shown", rule.is.word()))
+                        }
+                    }
                 }
             }
         }
@@ -157,10 +187,9 @@ impl Place<'_, '_> {
         let at = format!("{title}: {own} on {on}");
         match compare(before, &there) {
             Compared::Same { proved: true } if before.incomplete.or(there.incomplete).is_none() => {
-                finding.check(
-                    true,
-                    format!("{title}: {path} follows its pod to {on}, the same files were there before"),
-                );
+                let what =
+                    format!("{title}: {path} follows its pod to {on}, the same files were there before");
+                decide(finding, self.rule, (Fate::Follows, true), what);
                 return Ok(());
             }
             Compared::Same { .. } | Compared::Partly => {
@@ -179,7 +208,8 @@ impl Place<'_, '_> {
         if let Ok(now) = listing(self.evidence, "during-loss", on, own) {
             match compare(before, &now) {
                 Compared::Same { proved: true } => {
-                    finding.check(true, format!("{at} has the same files, which came after the loss"));
+                    let what = format!("{at} has the same files, which came after the loss");
+                    decide(finding, self.rule, (Fate::Follows, true), what);
                     return Ok(());
                 }
                 Compared::Same { proved: false } => {
@@ -208,18 +238,19 @@ impl Place<'_, '_> {
         let count = files(before).len();
         if !gone.is_empty() {
             let what = format!("{title}: files vanished from {path} on {node}: {}", some(&gone));
-            kept.must_have(finding, false, what);
+            match kept.incomplete {
+                Some(_) => kept.must_have(finding, false, what),
+                None => decide(finding, self.rule, (Fate::Lost, false), what),
+            }
             return Ok(());
         }
         let how = if empty { format!("an EMPTY {own}") } else { format!("other files in {own}") };
-        let what = &volume.what;
-        finding.check(
-            false,
-            format!(
-                "{title} came up on {on} with {how}: {what}; {count} files stayed on {node}. hint: give the \
-                 volume a nodeAffinity, or use storage that follows the pod"
-            ),
-        );
+        let what =
+            format!("{title} came up on {on} with {how}: {}; {count} files stayed on {node}", volume.what);
+        let is_expected = self.rule.is_some_and(|rule| rule.is == Fate::LeftBehind);
+        let hint = ". hint: give the volume a nodeAffinity, or use storage that follows the pod";
+        let what = if is_expected { what } else { format!("{what}{hint}") };
+        decide(finding, self.rule, (Fate::LeftBehind, false), what);
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! `drain`: every worker is drained in time, and the Services answer meanwhile.
 
+use super::during::{self, Place};
 use super::facts::{self, Drain, Workload};
-use super::state::{State, uid_in};
+use super::rules::{self, WorkloadRule};
+use super::state::{State, node_of, uid, uid_in};
 use super::{check_settled, requests, summarise, workloads};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Holds, Missing};
@@ -19,7 +21,38 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     for workload in &workloads {
         finding.part(|f| check_settled(f, evidence, "drain", workload));
     }
+    let rules = rules::of_workloads(finding, evidence)?;
+    for (rule, workload) in rules.iter().flat_map(|rule| workloads.iter().map(move |w| (rule, w))) {
+        if rule.workload.is(workload) {
+            finding.part(|f| check_rule(f, evidence, (rule, workload), &drains));
+        }
+    }
     summarise(finding, &workloads);
+    Ok(())
+}
+
+/// Checks what the trial expects of a workload in the drain of each node that had a pod of it.
+fn check_rule(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (rule, workload): (&WorkloadRule, &Workload),
+    drains: &[Drain],
+) -> Result<(), Missing> {
+    let mut is_met = false;
+    for Drain { node, .. } in drains {
+        let (from, to) = (format!("drain {node}"), format!("drained {node}"));
+        let uid = uid(evidence, &from, workload)?;
+        let before = State::at(evidence, &from)?.known_pods(workload, uid)?;
+        if before.iter().any(|pod| node_of(pod) == node) {
+            is_met = true;
+            let place = Place { marks: (&from, &to), node, is_lost: false };
+            during::check_in_drain(finding, evidence, (workload, uid), place, rule)?;
+        }
+    }
+    if !is_met {
+        let (title, word) = (workload.title(), rule.is.word());
+        finding.unsure(format!("{title} is expected to be {word}, and no drained node had a pod of it"));
+    }
     Ok(())
 }
 

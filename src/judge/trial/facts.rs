@@ -98,6 +98,9 @@ pub struct Expected {
     /// Budgets of the trial file and of `--budget`, by the name of a probe; `*` is for all others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budgets: BTreeMap<String, OutageBudget>,
+    /// Rules of the trial file, each a [`Rule`](super::Rule). A rule of a later version may not be one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<serde_json::Value>,
 }
 
 /// What a probe may miss between two marks, whatever the reason. It replaces the default rules about requests.

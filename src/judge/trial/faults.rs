@@ -4,6 +4,7 @@ use super::facts::{self, FaultStep, Workload};
 use super::fault::Fault;
 use super::node_loss::{self, Loss};
 use super::requests::{self, Hit};
+use super::rules::{self, WorkloadRule};
 use super::workloads::check_complete;
 use super::{check_settled, kinds, summarise, workloads};
 use crate::event::Event;
@@ -65,11 +66,34 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             steps.len()
         )));
     }
+    let rules = rules::of_workloads(finding, evidence)?;
     for step in &steps {
-        finding.part(|finding| check(finding, evidence, &workloads, step));
+        finding.part(|finding| check(finding, evidence, &workloads, (step, &rules)));
     }
+    let faults: Vec<(&FaultStep, Fault<'_>)> =
+        steps.iter().filter_map(|step| Some((step, lost(evidence, step)?))).collect();
+    let overs: Vec<String> = faults.iter().map(|(step, _)| step.over()).collect();
+    let losses: Vec<Loss<'_, '_>> =
+        faults.iter().zip(&overs).map(|((step, fault), over)| loss(step, over, fault, &rules)).collect();
+    node_loss::check_rules_met(finding, evidence, &rules, &losses);
     summarise(finding, &workloads);
     Ok(())
+}
+
+/// Returns the fault of a step that took its node away.
+fn lost<'r>(evidence: &Evidence<'r>, step: &FaultStep) -> Option<Fault<'r>> {
+    let is_loss = Effect::of(&step.fault).is_some_and(Effect::is_loss);
+    Fault::named(evidence, (&step.fault, &step.node), (&step.step, &step.over())).ok().filter(|_| is_loss)
+}
+
+fn loss<'e, 'r>(
+    step: &'e FaultStep,
+    over: &'e str,
+    fault: &'e Fault<'r>,
+    rules: &'e [WorkloadRule],
+) -> Loss<'e, 'r> {
+    let releases = step.fault == "out-of-service";
+    Loss { marks: (&step.step, over), fault, budget: Some(step.budget), releases, rules }
 }
 
 /// Checks one fault: what happened until it was healed, and what there was afterwards.
@@ -77,7 +101,7 @@ fn check(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
     workloads: &[Workload],
-    step: &FaultStep,
+    (step, rules): (&FaultStep, &[WorkloadRule]),
 ) -> Result<(), Missing> {
     let FaultStep { step: from, fault: name, node, .. } = step;
     let (over, healed) = (step.over(), step.healed());
@@ -98,12 +122,7 @@ fn check(
     finding.watched(&gaps, |finding| {
         for workload in workloads {
             if effect.is_loss() {
-                let loss = Loss {
-                    marks,
-                    fault: &fault,
-                    budget: Some(step.budget),
-                    releases: name == "out-of-service",
-                };
+                let loss = loss(step, &over, &fault, rules);
                 finding.part(|f| node_loss::check(f, evidence, workload, &loss));
             }
             finding.part(|f| check_complete(f, evidence, &healed, workload));

@@ -13,11 +13,13 @@
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
 
+pub use rules::{DataRule, During, Fate, Named, Rule, WorkloadRule};
 pub use volumes::is_data;
 
 mod clean;
 mod data;
 mod drain;
+mod during;
 pub mod facts;
 mod fault;
 mod faults;
@@ -28,6 +30,7 @@ mod ready;
 mod requests;
 mod returned;
 mod rollout;
+mod rules;
 mod run;
 pub(super) mod state;
 mod upgrade;

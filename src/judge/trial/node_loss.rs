@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::during::{self, Place};
 use super::facts::Workload;
 use super::fault::{Fault, LOSS};
+use super::rules::{self, WorkloadRule};
 use super::state::{State, at_mark, declared, is_over, node_of, uid};
 use super::volumes::pinned_by;
 use super::{kinds, requests, settled, summarise, workloads};
@@ -23,6 +25,43 @@ pub struct Loss<'e, 'r> {
     pub budget: Option<f64>,
     /// Whether Kubernetes was told that the node does not run: then a StatefulSet's pod is replaced, too.
     pub releases: bool,
+    /// What the trial expects of workloads.
+    pub rules: &'e [WorkloadRule],
+}
+
+impl Loss<'_, '_> {
+    /// Returns the pods of a workload on the node, at the mark of the loss.
+    fn there<'r>(&self, evidence: &Evidence<'r>, workload: &Workload) -> Result<Vec<Object<'r>>, Missing> {
+        let uid = uid(evidence, self.marks.0, workload)?;
+        let before = State::at(evidence, self.marks.0)?;
+        Ok(before
+            .known_pods(workload, uid)?
+            .into_iter()
+            .filter(|pod| node_of(pod) == self.fault.node)
+            .collect())
+    }
+}
+
+/// Adds what the trial expects of workloads that had no pod on the node of any of these losses.
+pub fn check_rules_met(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    rules: &[WorkloadRule],
+    losses: &[Loss<'_, '_>],
+) {
+    let own = workloads(evidence).unwrap_or_default();
+    for rule in rules {
+        let Some(workload) = own.iter().find(|workload| rule.workload.is(workload)) else { continue };
+        let is_met =
+            |loss: &Loss<'_, '_>| loss.there(evidence, workload).is_ok_and(|there| !there.is_empty());
+        if !losses.iter().any(is_met) {
+            let word = rule.is.word();
+            finding.unsure(format!(
+                "{} is expected to be {word}, and no lost node had a pod of it",
+                workload.title()
+            ));
+        }
+    }
 }
 
 /// Judges `node-loss`.
@@ -30,7 +69,8 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let workloads = workloads(evidence)?;
     let fault = Fault::of(evidence)?;
     fault.check(finding, evidence, LOSS)?;
-    let loss = Loss { marks: LOSS, fault: &fault, budget: None, releases: false };
+    let rules = rules::of_workloads(finding, evidence)?;
+    let loss = Loss { marks: LOSS, fault: &fault, budget: None, releases: false, rules: &rules };
     let volumes = ["Node", "PersistentVolume", "PersistentVolumeClaim"];
     let gaps = evidence.gaps(evidence.between("node-loss", "node-lost")?, &kinds(&workloads, &volumes));
     finding.watched(&gaps, |finding| {
@@ -39,6 +79,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         }
     });
     requests::check_with_loss(finding, evidence, ("node-loss", "node-lost"), &fault);
+    check_rules_met(finding, evidence, &rules, &[loss]);
     summarise(finding, &workloads);
     Ok(())
 }
@@ -52,11 +93,17 @@ pub fn check(
 ) -> Result<(), Missing> {
     let (title, node) = (workload.title(), &loss.fault.node);
     let uid = uid(evidence, loss.marks.0, workload)?;
-    let before = State::at(evidence, loss.marks.0)?;
-    let there: Vec<Object<'_>> =
-        before.known_pods(workload, uid)?.into_iter().filter(|pod| node_of(pod) == node).collect();
+    let there = loss.there(evidence, workload)?;
     if there.is_empty() {
         finding.check(true, format!("{title} had no pod on {node}"));
+        return Ok(());
+    }
+    if let Some(rule) = loss.rules.iter().find(|rule| rule.workload.is(workload)) {
+        let place = Place { marks: loss.marks, node, is_lost: true };
+        during::check_at_end(finding, evidence, (workload, uid), place, rule)?;
+        if workload.kind == "StatefulSet" {
+            check_one_of_a_name(finding, evidence, (workload, uid), loss.marks)?;
+        }
         return Ok(());
     }
     match workload.kind.as_str() {

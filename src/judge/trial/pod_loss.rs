@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use super::facts::{self, DeletedPod};
 use super::state::{State, at_mark, declared, node_of, uid};
 use super::workloads::check_complete;
-use super::{check_settled, kinds, requests, summarise, workloads};
+use super::{check_settled, kinds, requests, rules, summarise, workloads};
 use crate::judge::lost::Touched;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// Judges `pod-loss`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let workloads = workloads(evidence)?;
     let deleted = evidence.facts(&facts::DELETED_POD);
     for workload in &workloads {

@@ -2,12 +2,13 @@
 
 use super::facts::{self, Workload};
 use super::workloads::check_complete;
-use super::{check_settled, kinds, workloads};
+use super::{check_settled, kinds, rules, workloads};
 use crate::judge::object::names;
 use crate::judge::{Evidence, Finding, Missing};
 
 /// Judges `ready`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let custom = custom_resources(evidence);
     let workloads = match workloads(evidence) {
         // The claim is judged for a custom resource alone.

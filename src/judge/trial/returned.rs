@@ -5,7 +5,7 @@ use super::facts::{self, Workload};
 use super::node_loss::check_one_of_a_name;
 use super::state::{State, at_mark, node_of, uid};
 use super::workloads::check_complete;
-use super::{check_settled, kinds, requests, summarise, workloads};
+use super::{check_settled, kinds, requests, rules, summarise, workloads};
 use crate::judge::locality::listing;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
@@ -15,6 +15,7 @@ const PASSING: [&str; 6] = [".pid", ".sock", ".socket", ".lock", ".tmp", ".swp"]
 
 /// Judges `return`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let workloads = workloads(evidence)?;
     let volumes = ["PersistentVolume", "PersistentVolumeClaim"];
     let gaps = evidence.gaps(evidence.between("return", "returned")?, &kinds(&workloads, &volumes));

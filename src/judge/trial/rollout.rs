@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::{self, Rollout, Workload};
 use super::state::{State, at_mark, declared, uid};
 use super::workloads::{is_on_delete, partition};
-use super::{check_settled, kinds, requests, summarise, workloads};
+use super::{check_settled, kinds, requests, rules, summarise, workloads};
 use crate::event::Event;
 use crate::judge::availability::{Limits, Window, fewest, portion};
 use crate::judge::object::{Object, names};
@@ -18,6 +18,7 @@ const ROLLED_OUT: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// Judges `rollout`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let workloads = workloads(evidence)?;
     let (rolled, others): (Vec<&Workload>, Vec<&Workload>) =
         workloads.iter().partition(|workload| ROLLED_OUT.contains(&workload.kind.as_str()));

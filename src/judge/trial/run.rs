@@ -1,11 +1,12 @@
 //! `run`: every command of the trial ends with 0.
 
-use super::facts;
+use super::{facts, rules};
 use crate::event::{Event, Record};
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// Judges `run`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let all = evidence.facts(&facts::COMMANDS)?;
     let is_begun = |r: &&Record| matches!(&r.event, Event::Marked { mark } if mark.starts_with("command "));
     let begun = evidence.records().iter().filter(is_begun).count();

@@ -154,6 +154,30 @@ pub fn node_of<'r>(pod: &Object<'r>) -> &'r str {
     pod.text("/spec/nodeName").unwrap_or_default()
 }
 
+/// Shows each state from a mark until another one, until `is_enough` says so.
+///
+/// # Errors
+/// [`Missing`] if a mark was not set.
+pub fn between<'r>(
+    evidence: &Evidence<'r>,
+    (from, to): (&str, &str),
+    mut is_enough: impl FnMut(&State<'r>) -> bool,
+) -> Result<(), Missing> {
+    let mut state = State::at(evidence, from)?;
+    if is_enough(&state) {
+        return Ok(());
+    }
+    for record in evidence.between(from, to)? {
+        if matches!(record.event, Event::ObjectChanged { .. }) {
+            state.take(record);
+            if is_enough(&state) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Makes checks of the state at a mark. A change may be recorded up to [`AHEAD`] after the mark that it precedes, so the
 /// checks of the first such state count in which all hold; otherwise those of the state at the mark.
 ///

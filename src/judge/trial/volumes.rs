@@ -16,10 +16,19 @@ const OF_THE_NODE: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/v
 pub struct Volume<'r> {
     /// Name in the pod's spec.
     pub name: &'r str,
+    /// The names of its claim and of its PersistentVolume, if it has them.
+    pub others: Vec<String>,
     /// The path on the node; none for an emptyDir, which lies in the pod's own folder.
     pub path: Option<&'r str>,
     /// What the volume is, in words.
     pub what: String,
+}
+
+impl Volume<'_> {
+    /// Whether the volume has this name, in the pod, as a claim or as a PersistentVolume.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.others.iter().any(|other| other == name)
+    }
 }
 
 /// Returns the writable volumes of a pod that lie on its node's disk.
@@ -44,18 +53,18 @@ fn on_disk<'r>(
     (name, volume): (&'r str, &'r Value),
 ) -> Result<Option<Volume<'r>>, Missing> {
     if volume.get("emptyDir").is_some() {
-        return Ok(Some(Volume { name, path: None, what: "an emptyDir".into() }));
+        return Ok(Some(Volume { name, others: Vec::new(), path: None, what: "an emptyDir".into() }));
     }
     if let Some(host) = volume.get("hostPath") {
         let special = ["Socket", "CharDevice", "BlockDevice"].iter().any(|kind| host["type"] == **kind);
         let path = host["path"].as_str().filter(|path| !special && is_data(path));
         let what = "its volume is a hostPath, which each node has for itself".into();
-        return Ok(path.map(|path| Volume { name, path: Some(path), what }));
+        return Ok(path.map(|path| Volume { name, others: Vec::new(), path: Some(path), what }));
     }
     if volume.pointer("/persistentVolumeClaim/readOnly") == Some(&Value::Bool(true)) {
         return Ok(None);
     }
-    let Some(disk) = disk_of(state, pod, volume)? else { return Ok(None) };
+    let Some((claim, disk)) = disk_of(state, pod, volume)? else { return Ok(None) };
     let (path, kind) = match (disk.text("/spec/hostPath/path"), disk.text("/spec/local/path")) {
         (Some(path), _) => (path, "hostPath"),
         (None, Some(path)) => (path, "local volume"),
@@ -63,12 +72,17 @@ fn on_disk<'r>(
     };
     let affinity = if disk.at("/spec/nodeAffinity").is_some() { "with" } else { "without" };
     let what = format!("its volume {} is a {kind} {affinity} node affinity", disk.name());
-    Ok(Some(Volume { name, path: Some(path), what }))
+    let others = vec![claim, disk.name().to_owned()];
+    Ok(Some(Volume { name, others, path: Some(path), what }))
 }
 
-/// Returns the PersistentVolume that a pod's volume is bound to; none if the volume has no claim, or if the claim is
+/// Returns the claim of a pod's volume and the PersistentVolume that it is bound to; none if the volume has no claim, or if the claim is
 /// not bound.
-fn disk_of<'r>(state: &State<'r>, pod: &Object<'r>, volume: &Value) -> Result<Option<Object<'r>>, Missing> {
+fn disk_of<'r>(
+    state: &State<'r>,
+    pod: &Object<'r>,
+    volume: &Value,
+) -> Result<Option<(String, Object<'r>)>, Missing> {
     let name = volume["name"].as_str().unwrap_or_default();
     let of_pod = volume.get("ephemeral").map(|_| format!("{}-{name}", pod.name()));
     let named = volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str).map(str::to_owned);
@@ -79,7 +93,8 @@ fn disk_of<'r>(state: &State<'r>, pod: &Object<'r>, volume: &Value) -> Result<Op
         found.ok_or_else(|| Missing(format!("claim {claim} of pod {} was not recorded", pod.name())))?;
     let Some(disk) = found.text("/spec/volumeName") else { return Ok(None) };
     let found = state.named("PersistentVolume", "", disk);
-    found.map(Some).ok_or_else(|| Missing(format!("volume {disk} of claim {claim} was not recorded")))
+    let found = found.ok_or_else(|| Missing(format!("volume {disk} of claim {claim} was not recorded")))?;
+    Ok(Some((claim, found)))
 }
 
 /// Whether a path on a node may hold data of a workload: it is not a folder of the node itself, and no socket.
@@ -116,7 +131,7 @@ pub fn pinned_by(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<Opti
         return Ok(Some(format!("its node affinity names {host} only")));
     }
     for volume in pod.entries("/spec/volumes") {
-        let Some(disk) = disk_of(state, pod, volume)? else { continue };
+        let Some((_, disk)) = disk_of(state, pod, volume)? else { continue };
         if name_only(disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms"), host, node) {
             return Ok(Some(format!("its volume {} is on {host} only", disk.name())));
         }

@@ -53,7 +53,8 @@ pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), Tri
             return wrong("probes", name, format!("the port of {name} is 0"));
         }
     }
-    check_steps(&file.steps).map_err(|(at, word, why)| file.places.step(at, &word, why))
+    check_steps(&file.steps).map_err(|(at, word, why)| file.places.step(at, &word, why))?;
+    file.check_expectations()
 }
 
 impl BudgetPart {

@@ -12,6 +12,7 @@ use crate::judge::trial::facts::OutageBudget;
 
 mod against;
 mod check;
+mod expect;
 mod fault;
 mod manifests;
 mod places;
@@ -21,6 +22,7 @@ mod workload;
 mod write;
 
 pub use check::{is_version, name as step_name};
+pub use expect::{DataPart, Disturbance, ExpectPart};
 pub use fault::{FaultPart, FaultPartError, TargetPart};
 pub use manifests::folder_of;
 pub use places::Places;
@@ -54,6 +56,9 @@ pub struct TrialFile {
     /// The steps, in order. Everything is applied before the first and deleted after the last.
     #[serde(default = "standard")]
     pub steps: Vec<Step>,
+    /// What is expected in place of the defaults. Each is a rule in the record of the run.
+    #[serde(default)]
+    pub expect: Vec<ExpectPart>,
     /// The lines of the file.
     #[serde(skip)]
     pub(in crate::trial) places: Places,

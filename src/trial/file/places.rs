@@ -14,29 +14,34 @@ pub struct Places {
     path: PathBuf,
     text: String,
     steps: Vec<u64>,
+    expect: Vec<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Lists {
     #[serde(default)]
     steps: Vec<Spanned<IgnoredAny>>,
+    #[serde(default)]
+    expect: Vec<Spanned<IgnoredAny>>,
 }
 
 impl Places {
     /// Reads the lines of a text that is a trial file.
     pub(super) fn read(path: &Path, text: &str) -> Self {
         let lists = serde_saphyr::from_str::<Lists>(text).ok();
+        let lists = lists.unwrap_or_default();
         let lines = |all: Vec<Spanned<IgnoredAny>>| all.iter().map(|one| one.referenced.line()).collect();
-        Self {
-            path: path.into(),
-            text: text.into(),
-            steps: lists.map(|lists| lines(lists.steps)).unwrap_or_default(),
-        }
+        Self { path: path.into(), text: text.into(), steps: lines(lists.steps), expect: lines(lists.expect) }
     }
 
     /// Returns the error of a step by its number from 0. Its line is that of the word in the step, or where the step begins.
     pub(in crate::trial) fn step(&self, at: usize, word: &str, why: String) -> TrialError {
         self.wrong(&self.steps, at, word, why)
+    }
+
+    /// As [`Places::step`], for an expectation.
+    pub(in crate::trial) fn expectation(&self, at: usize, word: &str, why: String) -> TrialError {
+        self.wrong(&self.expect, at, word, why)
     }
 
     fn wrong(&self, lines: &[u64], at: usize, word: &str, why: String) -> TrialError {

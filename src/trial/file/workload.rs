@@ -80,6 +80,16 @@ impl WorkloadRef {
         &self.kind
     }
 
+    /// The namespace, if it is named.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the workload among those on trial.
     ///
     /// # Errors

@@ -47,3 +47,36 @@ fn a_wrong_step_with_parameters() {
         ("steps:\n- fault: {stop: {node: worker}, kill: {node: worker}}\n", 4, "one step has one fault"),
     ]);
 }
+
+#[test]
+fn a_wrong_expectation() {
+    refused(&[
+        ("expect:\n- {}\n", 4, "is about `data` or about a `workload`"),
+        ("expect:\n- {data: {volume: v, is: gone}}\n", 4, "gone"),
+        (
+            "expect:\n- {data: {volume: v, is: waits}, during: drain}\n",
+            4,
+            "`data` takes `volume` and `is` alone",
+        ),
+        ("expect:\n- {data: {volume: v, is: waits}}\n- data: {volume: v, is: lost}\n", 5, "about the same"),
+        ("steps: [drain]\nexpect:\n- {data: {volume: v, is: waits}}\n", 5, "no step `node-loss`"),
+        ("expect:\n- {workload: deployment/a}\n", 4, "needs `is`"),
+        (
+            "expect:\n- workload: deployment/a\n  is: pending\n  during: fault\n",
+            6,
+            "no step `fault` that takes a node away",
+        ),
+        (
+            "expect:\n- {workload: deployment/a, is: complete, because: x, during: drain}\n",
+            4,
+            "has no reason",
+        ),
+        (
+            "expect:\n- {workload: deployment/a, is: away, because: '-', during: drain}\n",
+            4,
+            "`because` is empty",
+        ),
+        ("expect:\n- {workload: a, is: away, during: drain}\n", 4, "a is neither KIND/NAME"),
+        ("expect:\n- {workload: deployment/a, is: away, during: night}\n", 4, "night"),
+    ]);
+}

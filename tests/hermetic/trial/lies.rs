@@ -70,6 +70,36 @@ fn rollouts_unrecorded(story: &mut Story, all: bool) {
     });
 }
 
+/// The trial expects this in place of a default.
+fn expects(story: &mut Story, rule: Value) {
+    story.fact(&facts::EXPECTED)["rules"] = json!([rule]);
+}
+
+fn volume(is: &str) -> Value {
+    json!({"rule": "data", "claim": "data", "volume": "pv", "is": is})
+}
+
+/// The workload is so in a claim, for a reason unless that is empty.
+fn meanwhile((claim, kind, name): (&str, &str, &str), is: &str, because: &str) -> Value {
+    let workload = json!({"kind": kind, "name": name});
+    let mut rule = json!({"rule": "workload", "claim": claim, "workload": workload, "is": is});
+    if !because.is_empty() {
+        rule["because"] = json!(because);
+    }
+    rule
+}
+
+/// The replacement of `db` waits for a place during the drain of its node.
+fn no_place_in_the_drain(story: &mut Story) {
+    let mut waiting = pod("db-2-y", ("db", "ReplicaSet", "db-2"), "u-db-2-y", "w1");
+    super::story::is(&mut waiting, "pending");
+    story.insert_after("drain w1", deleted(waiting.clone()));
+    story.insert_after("drain w1", changed(waiting));
+    let mut going = pod("db-2-b", ("db", "ReplicaSet", "db-2"), "u-db-2-b", "w1");
+    super::story::is(&mut going, "ending");
+    story.insert_after("drain w1", changed(going));
+}
+
 /// Changes every state of the object from one mark to another; an empty mark is the beginning or the end.
 fn object(story: &mut Story, (from, to): (&str, &str), wanted: &str, mut how: impl FnMut(&mut Value)) {
     let (from, to) = range(story, from, to);
@@ -356,6 +386,38 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::fault_released("fault", |s: &mut Story| { renamed(s, "out-of-service"); s.each(|e| if let Event::FaultInjected { proof, id, .. } = e && id == "2" { *proof = json!({"power": "exited"}) }); }, Passed, "StatefulSet set: 1 of 2 pods ready on other nodes after 61 s: they may need 81 s")]
 #[case::fault_of_a_bare_pod("fault", |s: &mut Story| { let tool = pod("tool", ("tool", "", ""), "u-tool", "w2"); s.insert_after("fault 1 over", deleted(tool)); }, Failed, "Pod tool is gone: nothing replaces a bare pod")]
 #[case::container_killed_and_all_failed("fault", |s: &mut Story| fail(s, KILL, |_| true), Failed, "(1 of 3 endpoints was lost)")]
+#[case::data_waits_as_expected("data", |s: &mut Story| expects(s, volume("waits")), Passed, "waits for its node w1, with 3 files; expected: waits")]
+#[case::data_waits_unexpectedly("data", |s: &mut Story| expects(s, volume("follows")), Failed, "that is `waits`, expected: follows")]
+#[case::data_left_behind_as_expected("data", |s: &mut Story| { elsewhere(s); expects(s, volume("left-behind")); }, Passed, "3 files stayed on w1; expected: left-behind")]
+#[case::data_left_behind_of_a_claim("data", |s: &mut Story| { elsewhere(s); let mut rule = volume("left-behind"); rule["volume"] = json!("data"); expects(s, rule); }, Failed, "volume data of set-0 is an emptyDir: lost with its pod; that is `lost`, expected: left-behind")]
+#[case::data_follows_unexpectedly("data", |s: &mut Story| { elsewhere(s); expects(s, volume("waits")); let all = files(s, "before-loss", "w1", "/srv/db").clone(); *files(s, "before-loss", "w2", "/srv/db") = all; }, Failed, "that is `follows`, expected: waits")]
+#[case::data_vanished_as_expected("data", |s: &mut Story| { elsewhere(s); expects(s, volume("lost")); files(s, "during-loss", "w1", "/srv/db").clear(); }, Passed, "expected: lost")]
+#[case::data_of_no_volume("data", |s: &mut Story| { let mut rule = volume("waits"); rule["volume"] = json!("other"); expects(s, rule); }, Inconclusive, "volume other is expected to be `waits`, and no pod on w1 had it")]
+#[case::data_empty_is_still_undecided("data", |s: &mut Story| { expects(s, volume("waits")); files(s, "before-loss", "w1", "/srv/db").clear(); }, Inconclusive, "was empty from the start")]
+#[case::rule_of_an_unknown_kind("data", |s: &mut Story| expects(s, json!({"rule": "latency", "claim": "data", "below": 1})), Inconclusive, "this seatrial does not know the rule")]
+#[case::rule_with_an_unknown_word("data", |s: &mut Story| expects(s, volume("shrinks")), Inconclusive, "this seatrial does not know the rule")]
+#[case::rule_with_an_unknown_field("data", |s: &mut Story| { let mut rule = volume("waits"); rule["unless"] = json!("x"); expects(s, rule); }, Inconclusive, "this seatrial does not know the rule")]
+#[case::rule_without_a_claim("ready", |s: &mut Story| expects(s, json!({"rule": "data", "volume": "pv", "is": "waits"})), Inconclusive, "this seatrial does not know the rule")]
+#[case::rule_of_a_claim_that_has_none("rollout", |s: &mut Story| { let mut rule = volume("waits"); rule["claim"] = json!("rollout"); expects(s, rule); }, Inconclusive, "this seatrial does not know the rule")]
+#[case::rule_of_another_claim("rollout", |s: &mut Story| expects(s, json!({"rule": "latency", "claim": "data"})), Passed, "")]
+#[case::rules_unrecorded("data", |s: &mut Story| s.forget(|e| matches!(e, Event::Observed { what, .. } if what == facts::EXPECTED.name())), Inconclusive, "`trial_expected` was not observed")]
+#[case::pending_as_expected("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "node affinity")), Passed, "Deployment db is pending as expected, because of node affinity: node affinity of its volume")]
+#[case::pending_by_the_schedulers_reason("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "Unschedulable")), Passed, "because of Unschedulable: Unschedulable")]
+#[case::pending_by_the_message("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "nodes are available")), Passed, "`nodes are available` is in the message: 0/4 nodes")]
+#[case::pending_for_another_reason("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "anti-affinity")), Failed, "expected: pending because of anti-affinity")]
+#[case::complete_unexpectedly("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "web"), "pending", "")), Failed, "Deployment web is complete: 3 ready pods of 3; expected: pending")]
+#[case::pending_unexpectedly("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "db"), "complete", "")), Failed, "expected: complete")]
+#[case::away_as_expected("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "StatefulSet", "set"), "away", "keeps its name")), Passed, "StatefulSet set is away as expected, because of keeps its name")]
+#[case::twins_although_away("node-loss", |s: &mut Story| { expects(s, meanwhile(("node-loss", "StatefulSet", "set"), "away", "")); twin(s, "node-loss"); }, Failed, "names with two living pods")]
+#[case::expected_of_a_stranger("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "other"), "away", "")), Inconclusive, "Deployment other is not on trial")]
+#[case::expected_elsewhere("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Pod", "tool"), "away", "")), Inconclusive, "Pod tool is expected to be away, and no lost node had a pod of it")]
+#[case::pending_in_a_fault("fault", |s: &mut Story| expects(s, meanwhile(("fault", "Deployment", "db"), "pending", "node affinity")), Passed, "Deployment db is pending as expected")]
+#[case::complete_in_a_fault("fault", |s: &mut Story| expects(s, meanwhile(("fault", "Deployment", "db"), "complete", "")), Failed, "Deployment db is pending: db-2-c waits")]
+#[case::expected_of_a_slow_node("fault", |s: &mut Story| { renamed(s, "slow-cpu"); expects(s, meanwhile(("fault", "Deployment", "db"), "pending", "")); }, Inconclusive, "no lost node had a pod of it")]
+#[case::pending_in_a_drain("drain", |s: &mut Story| { no_place_in_the_drain(s); expects(s, meanwhile(("drain", "Deployment", "db"), "pending", "node affinity")); }, Passed, "Deployment db is pending as expected, because of node affinity")]
+#[case::complete_in_a_drain("drain", |s: &mut Story| expects(s, meanwhile(("drain", "Deployment", "db"), "pending", "")), Failed, "expected: pending, at no moment of `drain w1`")]
+#[case::complete_after_a_drain("drain", |s: &mut Story| expects(s, meanwhile(("drain", "Deployment", "web"), "complete", "")), Passed, "Deployment web is complete: 3 ready pods of 3, as expected")]
+#[case::in_no_drain("drain", |s: &mut Story| expects(s, meanwhile(("drain", "Job", "once"), "away", "")), Inconclusive, "no drained node had a pod of it")]
 #[case::unread("clean", |s: &mut Story| s.insert_after("clean", observed(&facts::UNREAD, ["ConfigMap"])), Inconclusive, "not every kind could be listed: ConfigMap")]
 #[case::end_unseen("clean", |s: &mut Story| forget(s, "clean", &["u-web"]), Inconclusive, "Deployment web: its end was not recorded")]
 fn a_falsehood_is_found(

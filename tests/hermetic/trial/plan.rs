@@ -176,3 +176,44 @@ async fn a_step_that_names_what_is_not_there_is_refused_with_its_line() {
         "fault stop on worker3",
     );
 }
+
+const DB: &str = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  template: {spec: {containers: [{name: db, image: db:1}], volumes: [{name: scratch, emptyDir: {}}]}}
+  volumeClaimTemplates: [{metadata: {name: data}}]
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: db-pv}
+";
+
+#[tokio::test]
+async fn expectations_are_planned() {
+    let folder = Folder::new();
+    folder.write("db.yaml", DB);
+    let head = "trial: shop\nmanifests: [shop.yaml, db.yaml]\n";
+    let plan = async |expect: &str| {
+        let file = folder.write("trial.yaml", &format!("{head}expect:\n{expect}"));
+        folder.0.seatrial(&["plan", &file]).await
+    };
+    let known = "- {data: {volume: db-pv, is: waits}}\n- {data: {volume: data-db-0, is: lost}}\n- {data: {volume: scratch, is: lost}}\n\
+                 - {workload: statefulset/db, is: away, during: node-loss}\n\
+                 - {workload: deployment/shop, is: pending, because: node affinity, during: drain}\n";
+    says(
+        &plan(known).await,
+        0,
+        "expected: volume db-pv is waits (data), volume data-db-0 is lost (data), volume scratch is lost (data), \
+         statefulset/db is away (node-loss), deployment/shop is pending because of node affinity (drain)",
+    );
+    let other =
+        plan("- {data: {volume: db-pv, is: waits}}\n- data:\n    volume: shop-pv\n    is: waits\n").await;
+    says(&other, 65, "trial.yaml:6: no volume is called shop-pv; the volumes: data, data-db, db-pv, scratch");
+    let other = plan("- {workload: deployment/db, is: away, during: drain}\n").await;
+    says(
+        &other,
+        65,
+        "trial.yaml:4: deployment/db is not on trial; the workloads: deployment/shop, statefulset/db",
+    );
+}

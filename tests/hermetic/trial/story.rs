@@ -117,7 +117,7 @@ pub fn pod(name: &str, (app, kind, of): (&str, &str, &str), uid: &str, node: &st
     pod
 }
 
-fn is(pod: &mut Value, state: &str) {
+pub fn is(pod: &mut Value, state: &str) {
     match state {
         "ready" => {}
         "unready" => pod["status"]["conditions"][0]["status"] = json!("False"),
@@ -357,7 +357,7 @@ fn begin(t: &mut Told) {
     t.story.observe(&facts::PROBES, [probe]);
     t.story.observe(
         &facts::EXPECTED,
-        Expected { outage: 5.0, detection: 55.0, margin: 0.1, budgets: BTreeMap::new() },
+        Expected { outage: 5.0, detection: 55.0, margin: 0.1, budgets: BTreeMap::new(), rules: Vec::new() },
     );
 }
 

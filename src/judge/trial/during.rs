@@ -1,0 +1,234 @@
+//! What a workload is during a disturbance, and why: the expectations of a trial about workloads.
+
+use super::facts::Workload;
+use super::rules::{During, WorkloadRule};
+use super::state::{State, at_mark, between, declared, node_of};
+use super::volumes::pinned_by;
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Holds, Missing};
+
+/// What a workload is, why, and that in words.
+struct Found {
+    is: During,
+    /// Reasons of the scheduler, of affinities, of containers and of the kind.
+    reasons: Vec<String>,
+    /// What the scheduler and the runtime say.
+    texts: Vec<String>,
+    what: String,
+}
+
+/// Where a disturbance is.
+#[derive(Clone, Copy)]
+pub struct Place<'e> {
+    /// The marks around it.
+    pub marks: (&'e str, &'e str),
+    /// The node.
+    pub node: &'e str,
+    /// Whether pods on the node do not count, because it is lost.
+    pub is_lost: bool,
+}
+
+/// Checks at the end of a loss that a workload is as expected.
+pub fn check_at_end(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    place: Place<'_>,
+    rule: &WorkloadRule,
+) -> Result<(), Missing> {
+    // A failure of this is the same at each moment.
+    found(&State::at(evidence, place.marks.1)?, (workload, uid), place)?;
+    let at = evidence.mark(place.marks.1)?.mono_us as f64 / 1e6;
+    let checks = at_mark(evidence, place.marks.1, |state| {
+        let (met, what) = match found(state, (workload, uid), place) {
+            Ok(found) => found.compared(workload, rule),
+            Err(missing) => (false, missing.0),
+        };
+        vec![(Holds::of_any(met, (at, at)), what)]
+    })?;
+    checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
+    Ok(())
+}
+
+/// Checks that a workload is as expected at some moment of a drain; that it is complete, at the end of its waits.
+pub fn check_in_drain(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    place: Place<'_>,
+    rule: &WorkloadRule,
+) -> Result<(), Missing> {
+    if rule.is == During::Complete {
+        return check_at_end(finding, evidence, (workload, uid), place, rule);
+    }
+    let (from, to) = place.marks;
+    let span = [evidence.mark(from)?, evidence.mark(to)?].map(|record| record.mono_us as f64 / 1e6);
+    let (mut last, mut met) = (None, None);
+    between(evidence, place.marks, |state| {
+        let compared = found(state, (workload, uid), place).map(|found| found.compared(workload, rule));
+        match compared {
+            Ok((true, what)) => met = Some(what),
+            Ok((false, what)) => last = Some(what),
+            Err(_) => {}
+        }
+        met.is_some()
+    })?;
+    match (met, last) {
+        (Some(what), _) => finding.check(true, format!("{what}, in `{from}`")),
+        (None, Some(what)) => finding
+            .check(Holds::of_any(false, (span[0], span[1])), format!("{what}, at no moment of `{from}`")),
+        (None, None) => {
+            return Err(Missing(format!("nothing of {} was recorded in `{from}`", workload.title())));
+        }
+    };
+    Ok(())
+}
+
+/// Returns what a workload is at a moment.
+fn found(state: &State<'_>, (workload, uid): (&Workload, &str), place: Place<'_>) -> Result<Found, Missing> {
+    let counts = |pod: &Object<'_>| !place.is_lost || node_of(pod) != place.node;
+    let own: Vec<Object<'_>> = state.staying(uid).into_iter().filter(counts).collect();
+    let ready = own.iter().filter(|pod| pod.is_ready()).count() as i64;
+    let wanted = state.object(workload).map_or(1, |o| declared(&workload.kind, &o).unwrap_or(1));
+    let waiting: Vec<&Object<'_>> = own.iter().filter(|pod| !pod.is_ready() && is_waiting(pod)).collect();
+    let title = workload.title();
+    if ready >= wanted {
+        let what = format!("{title} is complete: {ready} ready pods of {wanted}");
+        return Ok(Found { is: During::Complete, reasons: Vec::new(), texts: Vec::new(), what });
+    }
+    let (mut reasons, mut texts) = (Vec::new(), Vec::new());
+    if waiting.is_empty() {
+        reasons.push(by_kind(&workload.kind).to_owned());
+        let what = format!(
+            "{title} is away: {ready} ready pods of {wanted}, and no replacement waits ({})",
+            reasons[0]
+        );
+        return Ok(Found { is: During::Away, reasons, texts, what });
+    }
+    for pod in &waiting {
+        if let Some((_, reason, message)) = pod.condition("PodScheduled").filter(|c| c.0 == "False") {
+            reasons.push(reason.to_owned());
+            texts.push(message.to_owned());
+        }
+        reasons.extend(containers(pod, "reason"));
+        texts.extend(containers(pod, "message"));
+        reasons.extend(placed_by(pod).into_iter().map(str::to_owned));
+        if let Some(pinned) = pinned_by(state, pod, place.node)? {
+            let kind = match pinned.split_whitespace().nth(1) {
+                Some("nodeSelector") => "node selector",
+                Some("node") => "node affinity",
+                _ => "node affinity of its volume",
+            };
+            reasons.push(format!("{kind}: {pinned}"));
+        }
+    }
+    let pods: Vec<&str> = waiting.iter().map(|pod| pod.name()).collect();
+    let what =
+        format!("{title} is pending: {} waits ({})", crate::judge::object::names(&pods), reasons.join("; "));
+    Ok(Found { is: During::Pending, reasons, texts, what })
+}
+
+/// Whether a pod waits for a place, or for its containers.
+fn is_waiting(pod: &Object<'_>) -> bool {
+    let unplaced = pod.condition("PodScheduled").is_some_and(|condition| condition.0 == "False");
+    unplaced || pod.text("/status/phase") == Some("Pending") && !containers(pod, "reason").is_empty()
+}
+
+/// Returns a field of what the containers of a pod wait for.
+fn containers(pod: &Object<'_>, field: &str) -> Vec<String> {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let all = lists.iter().flat_map(|list| pod.entries(list));
+    all.filter_map(|c| c["state"]["waiting"][field].as_str()).map(str::to_owned).collect()
+}
+
+/// Returns the terms of a pod that forbid it a node.
+fn placed_by(pod: &Object<'_>) -> Vec<&'static str> {
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let has = |kind: &str| !pod.entries(&format!("/spec/affinity/{kind}/{required}")).is_empty();
+    let spread = pod.entries("/spec/topologySpreadConstraints");
+    let node = format!("/spec/affinity/nodeAffinity/{required}/nodeSelectorTerms");
+    let terms = [
+        (has("podAntiAffinity"), "pod anti-affinity"),
+        (has("podAffinity"), "pod affinity"),
+        (spread.iter().any(|term| term["whenUnsatisfiable"] == "DoNotSchedule"), "spread constraint"),
+        (!pod.entries(&node).is_empty(), "node affinity"),
+        (pod.at("/spec/nodeSelector").is_some(), "node selector"),
+    ];
+    terms.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect()
+}
+
+/// Returns why the pods of a kind are not replaced.
+fn by_kind(kind: &str) -> &'static str {
+    match kind {
+        "StatefulSet" => "a StatefulSet's pod keeps its name",
+        "DaemonSet" => "a DaemonSet's pod belongs to its node",
+        "Pod" => "a bare pod",
+        _ => "no replacement exists",
+    }
+}
+
+/// How a reason is compared: `anti-affinity`, `Anti Affinity` and `AntiAffinity` are the same.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+impl Found {
+    /// Returns whether this is what a rule expects, in words.
+    fn compared(&self, workload: &Workload, rule: &WorkloadRule) -> (bool, String) {
+        let (what, word) = (&self.what, rule.is.word());
+        if self.is != rule.is {
+            return (false, format!("{what}; expected: {word}"));
+        }
+        let Some(because) = &rule.because else {
+            return (true, format!("{what}, as expected"));
+        };
+        let (wanted, title) = (plain(because), workload.title());
+        if let Some(reason) = self.reasons.iter().find(|reason| is_named(reason, because)) {
+            return (true, format!("{title} is {word} as expected, because of {because}: {reason}"));
+        }
+        match self.texts.iter().find(|text| plain(text).contains(&wanted)) {
+            Some(text) => {
+                (true, format!("{title} is {word} as expected, and `{because}` is in the message: {text}"))
+            }
+            None => (false, format!("{what}; expected: {word} because of {because}")),
+        }
+    }
+}
+
+/// Whether a reason is the one that is named. `affinity` alone does not name one of its kinds.
+fn is_named(reason: &str, because: &str) -> bool {
+    let (reason, wanted) = (plain(reason), plain(because));
+    let kinds = ["podantiaffinity", "podaffinity", "nodeaffinity"];
+    let is_kind = |text: &str| kinds.iter().find(|kind| text.starts_with(**kind)).copied();
+    match is_kind(&reason) {
+        // `anti-affinity` is that of pods.
+        Some(kind) => {
+            kind.contains(&wanted) && wanted != "affinity"
+                || reason.contains(&wanted) && wanted.len() > kind.len()
+        }
+        None => reason.contains(&wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_named_by_its_kind() {
+        for (reason, because, is) in [
+            ("Unschedulable", "unschedulable", true),
+            ("ImagePullBackOff", "image pull back-off", true),
+            ("node affinity of its volume: its volume pv is on w1 only", "node affinity", true),
+            ("node affinity of its volume: its volume pv is on w1 only", "node affinity of its volume", true),
+            ("pod anti-affinity", "anti-affinity", true),
+            ("pod anti-affinity", "node affinity", false),
+            ("pod anti-affinity", "affinity", false),
+            ("pod affinity", "anti-affinity", false),
+            ("node affinity", "pod affinity", false),
+            ("spread constraint", "node affinity", false),
+        ] {
+            assert_eq!(is_named(reason, because), is, "{reason}: {because}");
+        }
+    }
+}
