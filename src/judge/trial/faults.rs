@@ -52,20 +52,7 @@ impl Effect {
 /// Judges `fault`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let workloads = workloads(evidence)?;
-    let steps = evidence.facts(&facts::FAULTS)?;
-    let is_begun = |mark: &str| mark.strip_prefix("fault ").is_some_and(|rest| rest.parse::<usize>().is_ok());
-    let marks = evidence.records().iter().filter_map(|record| match &record.event {
-        Event::Marked { mark } => Some(mark.as_str()),
-        _ => None,
-    });
-    let begun = marks.filter(|mark| is_begun(mark)).count();
-    if begun != steps.len() {
-        return Err(Missing(format!(
-            "{begun} faults began, and `{}` has {}",
-            facts::FAULTS.name(),
-            steps.len()
-        )));
-    }
+    let steps = steps(evidence)?;
     let rules = rules::of_workloads(finding, evidence)?;
     for step in &steps {
         finding.part(|finding| check(finding, evidence, &workloads, (step, &rules)));
@@ -78,6 +65,26 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     node_loss::check_rules_met(finding, evidence, &rules, &losses);
     summarise(finding, &workloads);
     Ok(())
+}
+
+/// Returns the faults of steps of their own.
+///
+/// # Errors
+/// [`Missing`] if no fault was recorded, or fewer than began.
+pub(super) fn steps(evidence: &Evidence<'_>) -> Result<Vec<FaultStep>, Missing> {
+    let steps = evidence.facts(&facts::FAULTS);
+    let is_begun = |mark: &str| mark.strip_prefix("fault ").is_some_and(|rest| rest.parse::<usize>().is_ok());
+    let marks = evidence.records().iter().filter_map(|record| match &record.event {
+        Event::Marked { mark } => Some(mark.as_str()),
+        _ => None,
+    });
+    let begun = marks.filter(|mark| is_begun(mark)).count();
+    let recorded = steps.as_ref().map_or(0, Vec::len);
+    if begun != recorded {
+        let name = facts::FAULTS.name();
+        return Err(Missing(format!("{begun} faults began, and `{name}` has {recorded}")));
+    }
+    steps
 }
 
 /// Returns the fault of a step that took its node away.

@@ -1,6 +1,7 @@
 //! `invariants`: nothing else goes wrong while the application is on trial. Read from what is recorded anyway.
 
-use super::facts;
+use super::{facts, faults};
+use crate::event::Event;
 use crate::judge::invariants::{self as rules, Away, Scope};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
@@ -51,7 +52,8 @@ fn gaps(evidence: &Evidence<'_>, kinds: &[&str]) -> Result<Vec<String>, Missing>
     Ok(parts.into_iter().flat_map(|part| evidence.gaps(part, kinds)).map(|gap| gap.to_string()).collect())
 }
 
-/// Returns when nodes may be away: the lost one until it is back, and each of them while the cluster is upgraded.
+/// Returns when nodes may be away: the lost one until it is back, one that a fault hits, and each of them while the cluster is
+/// upgraded.
 ///
 /// # Errors
 /// [`Missing`] if it was not recorded which node was lost, or when.
@@ -69,6 +71,17 @@ fn away(evidence: &Evidence<'_>) -> Result<Vec<Away>, Missing> {
             from: second("upgrade")?,
             to: second("upgraded").unwrap_or(f64::INFINITY),
         });
+    }
+    // Without a fault there is no record of one.
+    if evidence
+        .records()
+        .iter()
+        .any(|r| matches!(&r.event, Event::Marked { mark } if mark.starts_with("fault ")))
+    {
+        for step in faults::steps(evidence)? {
+            let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
+            away.push(Away { node: Some(step.node), from, to });
+        }
     }
     Ok(away)
 }
