@@ -99,8 +99,11 @@ impl TrialTest {
     /// Applies the manifests, waits until everything is complete, runs `story` while the probes ask, and deletes everything.
     ///
     /// # Errors
-    /// As [`TrialTest::standard`].
+    /// As [`TrialTest::standard`], and if [`TrialTest::upgrade`] was called: a story of its own has no such step.
     pub async fn run(self, story: impl AsyncFnOnce(&Stage<'_, '_>) -> Result<(), Failure>) -> Outcome {
+        if self.upgrade.is_some() {
+            return Err("a story of its own has no upgrade: use `standard` in place of `run`".into());
+        }
         let trial = self.read()?;
         let Self { name, topology, claims, session, of_profile, .. } = self;
         let own = async |run: &Run| {

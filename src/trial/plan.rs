@@ -211,6 +211,7 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
         };
         of.map(time).sum::<Duration>()
     };
+    let slowest = || own.iter().map(|w| pods(manifest, w, workers).1).max().unwrap_or_default();
     match claim {
         "ready" => START + CALL,
         "rollout" => each(&["Deployment", "StatefulSet", "DaemonSet"]),
@@ -218,12 +219,9 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
         "pod-loss" => 2 * each(&["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]),
         "node-loss" => timing.node_loss().total + SLOW_START + CALL,
         "return" => timing.node_return().total + START + CALL,
-        "drain" => {
-            let slowest = own.iter().map(|w| pods(manifest, w, workers).1).max().unwrap_or_default();
-            workers * (drain::BUDGET + slowest + START)
-        }
+        "drain" => workers * (drain::BUDGET + slowest() + START),
         "upgrade" => upgrade::BUDGET + START,
-        "clean" => START + CALL,
+        "clean" => START + CALL + slowest(),
         _ => Duration::ZERO,
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::api::ApiResource;
 
 use super::file::{ExpectPart, Step};
-use super::ground::{CALL, Ground, START};
+use super::ground::{CALL, Ground, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{clean, drain, fault, node_loss, pod_loss, ready, rollout, run, upgrade};
 use super::{Trial, custom, probes, volumes, workloads};
@@ -91,7 +91,9 @@ pub(super) async fn framed(
         body(&ground).await?;
         probes.stop().await;
     }
-    let budget = START + CALL * (4 + u32::try_from(ground.workloads.len()).unwrap_or(u32::MAX / 1000));
+    let budget = START
+        + turn(Some(i64::MAX))
+        + CALL * (4 + u32::try_from(ground.workloads.len()).unwrap_or(u32::MAX / 1000));
     let cleaned = ground.step("delete everything", budget, clean::delete(&ground)).await;
     let proved = ground.prove(&CLEAN).await;
     cleaned.and(proved)

@@ -23,7 +23,7 @@ pub struct UpgradeOptions {
     pub etcd: EtcdPolicy,
     /// The step, node or `control-plane` after which to stop.
     pub stop_after: Option<String>,
-    /// Time limit of a drain, at most the limit of the step.
+    /// Time limit of a drain. It may exceed the limit of other steps: pods may have a long grace period.
     pub drain: Duration,
 }
 

@@ -136,7 +136,18 @@ pub static CLEAN: Claim = Claim::new("clean", "deleting the manifests leaves not
 
 /// The claims of a trial.
 pub static CLAIMS: [&Claim; 12] = [
-    &READY, &ROLLOUT, &POD_LOSS, &NODE_LOSS, &DATA, &RETURN, &DRAIN, &FAULT, &UPGRADE, &RUN, &INVARIANTS, &CLEAN,
+    &READY,
+    &ROLLOUT,
+    &POD_LOSS,
+    &NODE_LOSS,
+    &DATA,
+    &RETURN,
+    &DRAIN,
+    &FAULT,
+    &UPGRADE,
+    &RUN,
+    &INVARIANTS,
+    &CLEAN,
 ];
 
 /// Seconds by which a change may be recorded after the mark that it precedes: a wait asks the API, and changes come

@@ -16,6 +16,10 @@ use crate::judge::object::Object;
 use crate::judge::upgrade::{costs, gaps_in_drains};
 use crate::judge::{Evidence, Finding, Missing};
 
+mod share;
+
+use share::Share;
+
 /// Minimum of samples in a window: fewer prove little.
 const SAMPLES: usize = 3;
 /// Seconds without a request in flight above which a Service counts as not watched.
@@ -35,6 +39,8 @@ struct Service<'r, 'w> {
     /// Whether the probe asks from a worker: it asks slowly, next to the one on a control plane, and in a short window it
     /// may not ask at all.
     on_worker: bool,
+    /// Whether that worker was lost and is back: the probe begins to ask some time after that.
+    returned: bool,
     /// The number of ready pods, with the second from which it holds.
     ready: Counts,
     /// For each workload of the trial, the same about its pods.
@@ -187,12 +193,19 @@ impl Between<'_, '_> {
             _ => window.gaps(&kinds).iter().map(ToString::to_string).collect(),
         };
         window.check_clocks(finding);
+        let returned = returned(evidence, probe, window);
         // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
         let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
         let service = Service {
             title: title(probe),
             window: *window,
-            samples: window.samples(&probe.probe),
+            samples: match returned {
+                Some(back) => {
+                    window.samples(&probe.probe).into_iter().filter(|s| s.span().0 >= back).collect()
+                }
+                None => window.samples(&probe.probe),
+            },
+            returned: returned.is_some(),
             endings: window
                 .endings(|change, pod| selects(pod) && (pod.is_terminating() || change == Change::Deleted)),
             local,
@@ -210,7 +223,7 @@ impl Between<'_, '_> {
                 service.check(finding, expected, f64::NEG_INFINITY, self.marks)
             }
             Meanwhile::Hit(hit) => {
-                let mut share = Share::of(&state, &object, hit, selects);
+                let mut share = Share::of(&state, &object, |pod| hit.takes(pod), selects);
                 share.dependent = others_lost(&state, evidence, hit, &selects);
                 let until = service.check_share(finding, &share, hit, expected);
                 service.check(finding, expected, until, self.marks)
@@ -228,6 +241,13 @@ fn check_declared(finding: &mut Finding, expected: &Expected, probes: &[ServiceP
     for probe in probes.iter().filter(|probe| !probe.steady && probe.declared.is_some()) {
         finding.unsure(format!("{}: no steady answer before the first disturbance", probe.probe));
     }
+}
+
+/// Returns the second at which the node of a probe began to come back, if it was lost before the window.
+fn returned(evidence: &Evidence<'_>, probe: &ServiceProbe, window: &Window<'_>) -> Option<f64> {
+    let lost = evidence.fact(&facts::LOST_NODE).ok()?;
+    let back = evidence.mark("return").ok()?.mono_us as f64 / 1e6;
+    (probe.on_worker && lost == probe.node && back <= window.span().0).then_some(back)
 }
 
 fn title(probe: &ServiceProbe) -> String {
@@ -298,43 +318,6 @@ fn serves(evidence: &Evidence<'_>, own: &[Workload], selects: &impl Fn(&Object<'
     let uids: Vec<&str> = own.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
     let pods = evidence.changes("Pod").into_iter().filter_map(|(_, _, pod)| Object::new(pod).ok());
     pods.filter(|pod| selects(pod)).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
-}
-
-/// The endpoints of a Service that a fault hit.
-struct Share {
-    lost: usize,
-    all: usize,
-    /// Whether requests are not spread evenly over the endpoints, and why.
-    uneven: Option<&'static str>,
-    /// Whether the node also had pods of other workloads, which the answers may need.
-    dependent: bool,
-}
-
-impl Share {
-    fn of(
-        state: &State<'_>,
-        service: &Object<'_>,
-        hit: &Hit<'_, '_>,
-        selects: impl Fn(&Object<'_>) -> bool,
-    ) -> Self {
-        let ready: Vec<Object<'_>> =
-            state.of_kind("Pod").filter(|pod| selects(pod) && pod.is_ready()).collect();
-        let lost = ready.iter().filter(|pod| hit.takes(pod)).count();
-        let uneven = if service.text("/spec/sessionAffinity") == Some("ClientIP") {
-            Some("sessionAffinity keeps a client at one pod")
-        } else if service.at("/spec/trafficDistribution").is_some()
-            || service.text("/spec/internalTrafficPolicy") == Some("Local")
-        {
-            Some("the Service prefers near pods")
-        } else {
-            None
-        };
-        Self { lost, all: ready.len(), uneven, dependent: false }
-    }
-
-    fn ratio(&self) -> f64 {
-        if self.all == 0 { 1.0 } else { self.lost as f64 / self.all as f64 }
-    }
 }
 
 /// Whether a request found no server: what a server needs itself does not explain that. An unknown text counts as a
@@ -528,7 +511,8 @@ impl<'r> Service<'r, '_> {
     fn check_silence(&self, finding: &mut Finding) {
         let (from, to) = self.window.span();
         let began = self.samples.first().map_or(to, |s| s.span().0);
-        let ended = self.samples.last().map_or(from, |s| s.span().1);
+        let began = if self.returned { from } else { began };
+        let ended = self.samples.last().map_or(if self.returned { to } else { from }, |s| s.span().1);
         let silence = outages(&self.samples).silence.max(began - from).max(to - ended);
         if silence > SILENCE {
             finding.unsure(format!("{}: no request for {silence:.1} s", self.title));

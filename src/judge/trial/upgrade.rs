@@ -11,6 +11,11 @@ use crate::judge::{Evidence, Finding, Missing};
 
 /// Seconds by which a kubelet's report may be late: it reports every 10 s, and later if the API server was away.
 const LAG: f64 = 15.0;
+/// Steps in which the API server is away for a while, on the node of a control plane.
+const PLANE: [&str; 3] = ["apply", "configure", KUBELET];
+/// Seconds after such a step in which the end of a container may be seen: a program gives up its leader election some time after
+/// it lost the API, and the kubelet reports it some time after the API is back.
+const LATE: f64 = 45.0;
 /// Seconds after the end of another pod in which a container may end because it needed that pod.
 const NEEDED: f64 = 60.0;
 /// The kubelet's reason for a container that used more memory than its limit.
@@ -23,6 +28,12 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let (from, to) = (evidence.mark("upgrade")?, evidence.mark("upgraded")?);
     let span = (from.mono_us as f64 / 1e6, to.mono_us as f64 / 1e6);
     let what = format!("the upgrade to {}", upgraded.to);
+    if evidence.subject().is_some() && !(upgraded.forbidden.is_empty() && upgraded.error.is_none()) {
+        finding.unsure(format!(
+            "{what} did not end: nothing shows that {} lives through it",
+            workloads[0].title()
+        ));
+    }
     for why in &upgraded.forbidden {
         check_stopped(finding, evidence, &workloads, (&what, &format!("it was not begun: {why}")), span);
     }
@@ -32,19 +43,27 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     if !upgraded.forbidden.is_empty() {
         return Ok(());
     }
+    // Whatever is missing on a cluster that broke in its upgrade says nothing of the application.
+    let broken: Vec<String> =
+        upgraded.error.iter().map(|error| format!("{what} did not end: {error}")).collect();
+    finding.watched(&broken, |finding| lived(evidence, finding, &workloads, span));
+    summarise(finding, &workloads);
+    Ok(())
+}
+
+/// Checks that the upgrade was carried out, and that the workloads lived through it.
+fn lived(evidence: &Evidence<'_>, finding: &mut Finding, workloads: &[Workload], span: (f64, f64)) {
     if evidence.subject().is_none() {
         finding.part(|f| carried_out(evidence, f));
     }
     requests::check_in_upgrade(finding, evidence, "upgrade", "upgraded");
     let steps = costs(evidence.records());
     let gaps = gaps_in_drains(evidence.records(), &steps, &["Pod"]);
-    for workload in &workloads {
+    for workload in workloads {
         finding.part(|f| check_settled(f, evidence, "upgrade", workload));
         finding.part(|f| check_complete(f, evidence, "upgraded", workload));
         finding.watched(&gaps, |f| f.part(|f| check_pods(f, evidence, (&steps, span), workload)));
     }
-    summarise(finding, &workloads);
-    Ok(())
 }
 
 /// Checks that each pod of a workload that went, and each container that was restarted, has a reason.
@@ -103,14 +122,27 @@ fn check_restarts(
             && step.step.node.as_deref() == Some(life.node)
             && (step.from..=step.to + LAG).contains(&restarts.at)
     };
+    let planes: Vec<&str> =
+        steps.iter().filter(|s| s.step.step == "apply").filter_map(|s| s.step.node.as_deref()).collect();
+    let is_api_away = |step: &StepCost| {
+        PLANE.contains(&step.step.step.as_str())
+            && step.step.node.as_deref().is_none_or(|node| planes.contains(&node))
+            && (step.from..=step.to + LATE).contains(&restarts.at)
+    };
+    // A deletion takes time: the other pod may have answered until its end.
     let needed = |other: &Life<'_>| {
+        let lasts = |at: f64| restarts.at <= other.gone.unwrap_or(at) + NEEDED;
+        // One that has done its work was not needed any more.
         other.uid != life.uid
-            && other.ending.is_some_and(|at| (restarts.at - NEEDED..=restarts.at).contains(&at))
+            && !other.succeeded
+            && other.ending.is_some_and(|at| at <= restarts.at && lasts(at))
     };
     if why == OOM_KILLED {
         finding.check(false, what);
     } else if life.owner == "DaemonSet" && steps.iter().any(is_new_kubelet) {
         finding.check(true, format!("{what} by the new kubelet"));
+    } else if steps.iter().any(is_api_away) {
+        finding.check(true, format!("{what}: it may have needed the API server, which was away"));
     } else if all.iter().any(needed) {
         finding.check(true, format!("{what}: it may have needed a pod that was moved shortly before"));
     } else {

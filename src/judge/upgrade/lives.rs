@@ -23,6 +23,8 @@ pub(in crate::judge) struct Life<'r> {
     pub began: f64,
     /// When the pod's deletion or end was seen.
     pub ending: Option<f64>,
+    /// When the pod was gone.
+    pub gone: Option<f64>,
     /// Whether the pod ended by itself, and successfully.
     pub succeeded: bool,
     /// Whether the pod was deleted because it does not tolerate a taint of its node (`DeletionByTaintManager` of
@@ -114,6 +116,7 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
                     .unwrap_or_default(),
                 began: at,
                 ending: None,
+                gone: None,
                 succeeded: false,
                 by_taint: false,
                 disruption: None,
@@ -136,6 +139,9 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
                 let reason = status["lastState"]["terminated"]["reason"].as_str();
                 life.restarts.push(Restarts { at, container, count, reason });
             }
+        }
+        if *change == Change::Deleted {
+            life.gone = life.gone.or(Some(at));
         }
         let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
         if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {

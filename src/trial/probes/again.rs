@@ -11,7 +11,7 @@ use crate::engine::{Engine, EngineError};
 /// Pause before the command is started again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Where kube-proxy says whether it has written its rules (flag `--healthz-bind-address`).
+/// Where kube-proxy says whether it works (flag `--healthz-bind-address`). It says so before it has written its first rules, too.
 const HEALTH: &str = "http://localhost:10256/healthz";
 /// Times that kube-proxy is asked, twice a second, before the command is started without its answer: another program may
 /// do its work.
@@ -28,10 +28,10 @@ type Running = Option<BoxStream<'static, Result<String, EngineError>>>;
 pub fn again(
     engine: Engine,
     node: String,
-    words: Vec<String>,
+    (words, address): (Vec<String>, &str),
     deadline: Deadline,
 ) -> impl Stream<Item = Result<String, EngineError>> + Send + 'static {
-    let later = after_health(&words, HEALTH, TIMES);
+    let later = after_rules(&words, HEALTH, address, TIMES);
     stream::unfold((None, words), move |(mut running, mut words): (Running, Vec<String>)| {
         let (engine, node, later) = (engine.clone(), node.clone(), later.clone());
         async move {
@@ -53,17 +53,22 @@ pub fn again(
     })
 }
 
-/// Returns a command that runs `words` once `url` answers with a good status, or after it was asked in vain.
-fn after_health(words: &[String], url: &str, times: u32) -> Vec<String> {
-    let script = r#"url=$1 left=$2
-shift 2
-until curl -fs -o /dev/null -m 1 "$url" || [ "$left" -le 0 ]; do
+/// Returns a command that runs `words` once `url` answers with a good status and the node has rules that name the address of the
+/// Service (iptables, nftables, or an address of the device for IPVS), or after it was asked in vain. An empty address needs none.
+fn after_rules(words: &[String], url: &str, address: &str, times: u32) -> Vec<String> {
+    let script = r#"url=$1 left=$2 address=$3
+shift 3
+rules() {
+  [ -z "$address" ] ||
+    { iptables-save -t nat; ip6tables-save -t nat; nft list ruleset; ip -o address; } 2>/dev/null | grep -qwF -- "$address"
+}
+until { curl -fs -o /dev/null -m 1 "$url" && rules; } || [ "$left" -le 0 ]; do
   left=$((left - 1))
   sleep 0.5
 done
 exec "$@""#;
-    let own = ["sh", "-c", script, "after-health", url].map(str::to_owned);
-    own.into_iter().chain([times.to_string()]).chain(words.iter().cloned()).collect()
+    let own = ["sh", "-c", script, "after-rules", url].map(str::to_owned);
+    own.into_iter().chain([times.to_string(), address.to_owned()]).chain(words.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -77,7 +82,7 @@ mod tests {
     use crate::exec::Exec;
 
     async fn run(url: &str, times: u32) -> String {
-        let words = after_health(&["echo".into(), "asked  now".into()], url, times);
+        let words = after_rules(&["echo".into(), "asked  now".into()], url, "", times);
         let run = Exec::new(&words[0]).args(&words[1..]);
         run.run(Deadline::after(Duration::from_secs(30))).await.unwrap().stdout
     }

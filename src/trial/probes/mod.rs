@@ -133,7 +133,7 @@ fn run(
         Some(path) => http::command_for(&asked.address, (asked.port, path), pace),
         None => tcp::command(&asked.address, asked.port, pace),
     };
-    let lines = again(s.cluster.engine.clone(), node.name.clone(), words, s.deadline());
+    let lines = again(s.cluster.engine.clone(), node.name.clone(), (words, &asked.address), s.deadline());
     match path {
         Some(_) => http::start_as(name, lines, s.log.clone()),
         None => tcp::start_as(name, lines, s.log.clone()),

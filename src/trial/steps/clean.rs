@@ -9,6 +9,7 @@ use kube::runtime::watcher;
 
 use super::super::ground::{CALL, Ground, START};
 use super::super::pods::pods_of;
+use super::drain;
 use crate::chain::chain;
 use crate::judge::trial::facts::{LEFT, UNREAD};
 use crate::manifest::{self, Inventory, ManifestError};
@@ -25,10 +26,13 @@ pub async fn delete(ground: &Ground<'_>) -> Result<(), Failure> {
     // In a namespace that existed before, other pods stay.
     let beside = pods_beside(ground).await?;
     let mut left = Vec::new();
-    let deadline = s.deadline().at_most(START);
+    // A pod may use its whole grace period.
+    let slowest = drain::slowest(ground).await?;
+    let deadline = s.deadline().at_most(START + slowest);
     let deleted = manifest::delete_with_contents(&s.client, &ground.manifest, deadline).await;
     left.extend(deleted.err().map(|error| chain(&error)));
-    let (own, elsewhere) = tokio::join!(none_left(s, &s.namespace, |_| true), new_elsewhere(ground));
+    let (own, elsewhere) =
+        tokio::join!(none_left((s, slowest), &s.namespace, |_| true), new_elsewhere(ground));
     left.extend(own);
     match elsewhere {
         Ok((new, unread)) => {
@@ -38,7 +42,9 @@ pub async fn delete(ground: &Ground<'_>) -> Result<(), Failure> {
         Err(error) => left.push(chain(&*error)),
     }
     for (namespace, uids) in beside {
-        left.extend(none_left(s, &namespace, |pod| pod.uid().is_some_and(|uid| uids.contains(&uid))).await);
+        left.extend(
+            none_left((s, slowest), &namespace, |pod| pod.uid().is_some_and(|uid| uids.contains(&uid))).await,
+        );
     }
     s.observe(&LEFT, &left);
     Ok(())
@@ -69,7 +75,7 @@ async fn new_elsewhere(ground: &Ground<'_>) -> Result<(Vec<String>, Vec<String>)
 
 /// Waits until none of these pods is in a namespace; returns what is left.
 async fn none_left(
-    s: &Scenario,
+    (s, slowest): (&Scenario, Duration),
     namespace: &str,
     is_meant: impl Fn(&Pod) -> bool + Send + Sync,
 ) -> Option<String> {
@@ -79,7 +85,7 @@ async fn none_left(
         Verdict::met_if(names.is_empty(), || names.join(", "))
     });
     let all = Api::<Pod>::namespaced(s.client.stream.clone(), namespace);
-    match wait::until(all, watcher::Config::default(), none, s.deadline().at_most(CALL)).await {
+    match wait::until(all, watcher::Config::default(), none, s.deadline().at_most(CALL + slowest)).await {
         Ok(_) => None,
         Err(WaitError::Timeout { last, .. }) => Some(last),
         Err(error) => Some(chain(&error)),

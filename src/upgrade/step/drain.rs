@@ -44,13 +44,14 @@ impl Step for Drain {
         &'a self,
         up: &'a Upgrading<'a>,
         node: Option<&'a Node>,
-        deadline: Deadline,
+        _: Deadline,
     ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
         async move {
             let node = needed(self, node)?;
             // Record the cordon before it is done: a resumed upgrade must know that the cordon is ours.
             up.journal.cordoning(&node.name)?;
-            let limit = deadline.at_most(up.drain);
+            // Pods may have a longer grace period than the step's limit.
+            let limit = Deadline::after(up.drain);
             let drained = async {
                 if !drain::cordon(up.client, &node.name, limit).await? {
                     up.journal.uncordoned(&node.name)?;
@@ -60,7 +61,7 @@ impl Step for Drain {
             match drained.await {
                 Ok(evicted) => {
                     let moved = async {
-                        drain::pods_back(up.client, &up.unready_before, deadline.at_most(MOVE)).await.is_ok()
+                        drain::pods_back(up.client, &up.unready_before, Deadline::after(MOVE)).await.is_ok()
                     };
                     // The API server of this node will soon be down: the evicted pods must be ready elsewhere before
                     // that, and every kube-proxy must know their endpoints. A worker needs no such wait.

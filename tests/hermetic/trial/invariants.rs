@@ -25,7 +25,7 @@ fn away(story: &mut Story, name: &str, (from, to): (&str, &str)) {
 
 /// A container of `web` ends after a mark. The mark is far from the end of any other pod.
 fn ends(story: &mut Story, mark: &str, code: i64, reason: &str) {
-    let mut pod = pod("web-2-g", WEB, "u-web-2-g", "w1");
+    let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2");
     pod["status"]["containerStatuses"] = json!([
         {"name": "c", "restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": {
             "exitCode": code, "reason": reason, "finishedAt": "2026-12-01T00:00:00Z"}}},
@@ -51,7 +51,7 @@ fn later(story: &mut Story, mark: &str) {
 
 /// Another pod of `web` is not ready just after a mark.
 fn other_away(story: &mut Story, mark: &str) {
-    let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2");
+    let mut pod = pod("web-2-j", WEB, "u-web-2-j", "w2");
     pod["status"]["conditions"][0]["status"] = json!("False");
     story.insert_after(mark, changed(pod));
 }
@@ -71,7 +71,7 @@ fn event(story: &mut Story, reason: &str, count: i64) {
         changed(json!({
             "kind": "Event", "metadata": {"name": "e", "namespace": "shop", "uid": "e"}, "type": "Warning",
             "reason": reason, "message": "it says why", "count": count, "source": {"host": "w2"},
-            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2-g", "uid": "u-web-2-g"},
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2-h", "uid": "u-web-2-h"},
         })),
     );
 }
@@ -88,14 +88,14 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
 #[case::another_node(|s: &mut Story| { later(s, "command 1"); away(s, "w2", ("command 1", "tried")); }, Failed, "node w2 was not ready for")]
 #[case::another_node_and_starved(|s: &mut Story| { later(s, "command 1"); away(s, "w2", ("command 1", "tried")); starve(s, "upgrade", "tried"); }, Inconclusive, "node w2 was not ready for")]
 #[case::any_node_in_an_upgrade(|s: &mut Story| away(s, "w2", ("upgrade", "upgraded")), Passed, "node w2 was not ready for")]
-#[case::out_of_memory(|s: &mut Story| ends(s, "command 1", 137, "OOMKilled"), Failed, "container c of pod shop/web-2-g ended with 137 (OOMKilled)")]
-#[case::crashed(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "container c of pod shop/web-2-g ended with 1 (Error)")]
+#[case::out_of_memory(|s: &mut Story| ends(s, "command 1", 137, "OOMKilled"), Failed, "container c of pod shop/web-2-h ended with 137 (OOMKilled)")]
+#[case::crashed(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "container c of pod shop/web-2-h ended with 1 (Error)")]
 #[case::crashed_and_starved(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); starve(s, "upgraded", "tried"); }, Inconclusive, "ended with 1 (Error)")]
 #[case::crashed_after_another_pod_went(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); other_away(s, "command 1"); }, Passed, "it may have needed a pod that was away shortly before")]
 #[case::waits_without_a_reason(|s: &mut Story| waits(s, "command 1", None), Failed, "60 s are allowed without a known reason")]
 #[case::waits_for_a_node(|s: &mut Story| waits(s, "command 1", Some(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}))), Passed, "Unschedulable: no room")]
-#[case::no_sandbox(|s: &mut Story| { later(s, "command 1"); event(s, "FailedCreatePodSandBox", 1); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-g: it says why")]
-#[case::again_and_again(|s: &mut Story| event(s, "FailedMount", 21), Failed, "event FailedMount of Pod shop/web-2-g came 21 times")]
+#[case::no_sandbox(|s: &mut Story| { later(s, "command 1"); event(s, "FailedCreatePodSandBox", 1); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-h: it says why")]
+#[case::again_and_again(|s: &mut Story| event(s, "FailedMount", 21), Failed, "event FailedMount of Pod shop/web-2-h came 21 times")]
 #[case::twenty_times(|s: &mut Story| event(s, "FailedMount", 20), Passed, "no event came more than 20 times")]
 #[case::a_readiness_probe(|s: &mut Story| event(s, "Unhealthy", 500), Passed, "no event came more than 20 times")]
 #[case::blind(|s: &mut Story| blind(s, "command 1", "Pod"), Inconclusive, "the watch of Pod broke off (closed)")]

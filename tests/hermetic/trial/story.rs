@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use seatrial::event::{Change, EndedStep, Event, FileEntry, Outcome, PlannedUpgrade, UpgradeStep};
+use seatrial::event::{Change, Event, FileEntry, Outcome};
 use seatrial::judge::trial::facts::{
-    self, DeletedPod, Drain, Expected, FaultStep, Rollout, RunCommand, ServiceProbe, Settled, Upgraded, Workload,
+    self, DeletedPod, Drain, Expected, FaultStep, Rollout, RunCommand, ServiceProbe, Settled, Workload,
 };
-use seatrial::upgrade::{EtcdPolicy, UpgradePlan};
 use serde_json::{Value, json};
 
 use crate::story::Story;
+
+mod upgrade;
+
+use upgrade::upgrade;
 
 /// The namespace.
 const OWN: &str = "shop";
@@ -285,10 +288,10 @@ pub fn told() -> Told {
     node_loss(&mut t);
     node_return(&mut t);
     drains(&mut t);
-    upgrade(&mut t);
-    command(&mut t);
     node_fault(&mut t);
     pod_fault(&mut t);
+    upgrade(&mut t);
+    command(&mut t);
     t.story.marked("tried");
     t.pass();
     clean(&mut t);
@@ -488,45 +491,6 @@ fn drains(t: &mut Told) {
         t.story.marked(&format!("drained {node}"));
         t.all_settled("drain");
     }
-}
-
-/// The cluster is upgraded. A pod of `web` is moved, and the new kubelet of `w2` starts the container of `agent` again.
-fn upgrade(t: &mut Told) {
-    let facts = crate::upgrade::cluster(&["cp", "w1", "w2", "w3"]);
-    let to = crate::upgrade::v("1.35.4");
-    let plan = UpgradePlan::make(&facts, &crate::upgrade::releases(), to, EtcdPolicy::Upgrade).unwrap();
-    let planned = plan.event(&facts.state);
-    let Event::UpgradePlanned(PlannedUpgrade { hops, .. }) = planned.clone() else { panic!("{planned:?}") };
-    t.story.marked("upgrade");
-    t.story.say(planned);
-    for step in hops.into_iter().flat_map(|hop| hop.steps) {
-        let (name, node) = (step.step, step.node);
-        t.story.say(Event::UpgradeStepStarted(UpgradeStep { to, step: name.clone(), node: node.clone() }));
-        t.pass();
-        match (name.as_str(), node.as_deref()) {
-            ("drain", Some("w1")) => {
-                t.ends("web-2-f");
-                t.new_pod("web-2-h", "web-2-h", WEB, "w2");
-            }
-            ("kubelet", Some("w2")) => t.restarted("agent-2b"),
-            _ => {}
-        }
-        let (proof, error, versions) = (Value::Null, None, Some(step.after));
-        t.story.say(Event::UpgradeStepEnded(EndedStep {
-            to,
-            step: name,
-            node,
-            took: 1.0,
-            error,
-            proof,
-            versions,
-        }));
-    }
-    let upgraded = Upgraded { to: "next".into(), error: None, forbidden: Vec::new() };
-    t.story.observe(&facts::UPGRADED, upgraded);
-    t.pass();
-    t.all_settled("upgrade");
-    t.story.marked("upgraded");
 }
 
 fn command(t: &mut Told) {

@@ -13,7 +13,7 @@ use crate::story::{Story, changed, says};
 const WEB: (&str, &str, &str) = ("web", "ReplicaSet", "web-2");
 /// A refusal that names a pod of the trial.
 const NEVER: &str =
-    "PodDisruptionBudget shop/web never allows the eviction of shop/web-2-g from w1: 1 of 1 pods must stay";
+    "PodDisruptionBudget shop/web never allows the eviction of shop/web-2-h from w1: 1 of 1 pods must stay";
 
 fn ended(story: &mut Story, field: &str, to: Value) {
     story.fact(&facts::UPGRADED)[field] = to;
@@ -35,7 +35,7 @@ fn early(story: &mut Story, how: impl FnOnce(&mut Value)) {
         record.mono_us += 90_000_000;
         record.at += jiff::SignedDuration::from_secs(90);
     }
-    let mut pod = pod("web-2-g", WEB, "u-web-2-g", "w1");
+    let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2");
     how(&mut pod);
     story.insert_after("upgrade", changed(pod));
 }
@@ -54,6 +54,26 @@ fn went(story: &mut Story, reason: Option<&str>) {
             pod["status"]["conditions"].as_array_mut().unwrap().push(target);
         }
     });
+}
+
+/// A workload is not complete after the upgrade.
+fn incomplete(story: &mut Story) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::SETTLED.name() && value["step"] == "upgrade" {
+            value["error"] = json!("not met after 180 s");
+        }
+    });
+}
+
+/// A container of `web` is restarted while the control plane is upgraded.
+fn in_apply(story: &mut Story) {
+    let is_it = |event: &Event| matches!(event, Event::UpgradeStepStarted(one) if one.step == "apply");
+    let at = story.records.iter().position(|r| is_it(&r.event)).unwrap();
+    let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2");
+    restarted(&mut pod, "Error");
+    let record = seatrial::event::Record { event: changed(pod), ..story.records[at].clone() };
+    story.records.insert(at + 1, record);
 }
 
 /// The watch of pods breaks off in a step.
@@ -81,8 +101,10 @@ fn fail(story: &mut Story) {
 #[case::by_the_new_kubelet(|_: &mut Story| {}, Passed, "DaemonSet agent: pod agent-2b on w2: container 1 was restarted (Error) by the new kubelet")]
 #[case::forbidden(|s: &mut Story| ended(s, "forbidden", json!([NEVER])), Failed, "the upgrade to next did not end: it was not begun: PodDisruptionBudget shop/web never")]
 #[case::forbidden_by_a_stranger(|s: &mut Story| ended(s, "forbidden", json!(["pod other/x on w1 has no controller"])), Inconclusive, "it names no pod of the trial")]
-#[case::stopped_by_a_pod(|s: &mut Story| ended(s, "error", json!("step `drain w1` failed: pod shop/web-2-g was not evicted")), Failed, "the upgrade to next did not end: step `drain w1` failed")]
+#[case::stopped_by_a_pod(|s: &mut Story| ended(s, "error", json!("step `drain w1` failed: pod shop/web-2-h was not evicted")), Failed, "the upgrade to next did not end: step `drain w1` failed")]
 #[case::stopped_by_the_cluster(|s: &mut Story| ended(s, "error", json!("kubeadm failed on cp")), Inconclusive, "did not end: kubeadm failed on cp; it names no pod")]
+#[case::stopped_by_the_cluster_and_incomplete(|s: &mut Story| { ended(s, "error", json!("kubeadm failed on cp")); incomplete(s); }, Inconclusive, "did not end: kubeadm failed on cp")]
+#[case::restarted_while_the_api_was_away(|s: &mut Story| { early(s, |_| {}); in_apply(s); }, Passed, "it may have needed the API server, which was away")]
 #[case::not_to_its_end(|s: &mut Story| without(s, "settle"), Inconclusive, "the upgrade stopped after `uncordon w3`, 1 steps before its end")]
 #[case::left_out(|s: &mut Story| without(s, "drain"), Failed, "was planned before")]
 #[case::a_failed_request(
@@ -90,12 +112,12 @@ fn fail(story: &mut Story) {
     Failed,
     "requests failed for no reason, the first: curl 7: Failed to connect, between `upgrade` and `upgraded`"
 )]
-#[case::out_of_memory(|s: &mut Story| early(s, |pod| restarted(pod, "OOMKilled")), Failed, "pod web-2-g on w1: container 1 was restarted (OOMKilled)")]
-#[case::crashed(|s: &mut Story| early(s, |pod| restarted(pod, "Error")), Failed, "pod web-2-g on w1: container 1 was restarted (Error)")]
-#[case::crashed_after_another_pod_went(|s: &mut Story| { let mut pod = pod("web-2-g", WEB, "u-web-2-g", "w1"); restarted(&mut pod, "Error"); s.insert_after("upgrade", changed(pod)); }, Passed, "it may have needed a pod that was moved shortly before")]
-#[case::went(|s: &mut Story| went(s, None), Inconclusive, "pod web-2-g on w1 went in the upgrade, and no step of the upgrade explains it")]
+#[case::out_of_memory(|s: &mut Story| early(s, |pod| restarted(pod, "OOMKilled")), Failed, "pod web-2-h on w2: container 1 was restarted (OOMKilled)")]
+#[case::crashed(|s: &mut Story| early(s, |pod| restarted(pod, "Error")), Failed, "pod web-2-h on w2: container 1 was restarted (Error)")]
+#[case::crashed_after_another_pod_went(|s: &mut Story| { let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2"); restarted(&mut pod, "Error"); s.insert_after("upgrade", changed(pod)); }, Passed, "it may have needed a pod that was moved shortly before")]
+#[case::went(|s: &mut Story| went(s, None), Inconclusive, "pod web-2-h on w2 went in the upgrade, and no step of the upgrade explains it")]
 #[case::evicted_by_somebody(|s: &mut Story| went(s, Some("EvictionByEvictionAPI")), Passed, "Deployment web: 2 pods were moved")]
-#[case::killed_by_the_kubelet(|s: &mut Story| went(s, Some("TerminationByKubelet")), Failed, "pod web-2-g on w1 went in the upgrade: TerminationByKubelet")]
+#[case::killed_by_the_kubelet(|s: &mut Story| went(s, Some("TerminationByKubelet")), Failed, "pod web-2-h on w2 went in the upgrade: TerminationByKubelet")]
 #[case::blind_in_a_drain(|s: &mut Story| blind(s, "drain"), Inconclusive, "the watch of Pod broke off during `drain w3` (closed)")]
 #[case::blind_while_the_api_is_exchanged(|s: &mut Story| blind(s, "apply"), Passed, "1 pods were moved")]
 fn an_upgrade_is_judged(#[case] bend: impl Fn(&mut Story), #[case] wanted: Conclusion, #[case] said: &str) {
@@ -115,7 +137,7 @@ fn an_upgrade_is_judged(#[case] bend: impl Fn(&mut Story), #[case] wanted: Concl
 fn another_workload_stops_an_upgrade() {
     let mut story = told().story;
     ended(&mut story, "forbidden", json!([NEVER]));
-    for (id, wanted) in [("upgrade/Deployment/web", Failed), ("upgrade/Deployment/db", Passed)] {
+    for (id, wanted) in [("upgrade/Deployment/web", Failed), ("upgrade/Deployment/db", Inconclusive)] {
         let finding = judge::claim(id).unwrap().judge(&Evidence::new(&story.records, id));
         assert_eq!(finding.conclusion(), wanted, "{id}: {:#?}", finding.details());
     }
