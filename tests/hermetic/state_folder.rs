@@ -164,7 +164,9 @@ impl Ground {
     /// The same, with a signal after this many seconds.
     pub async fn signalled(&self, signal: &str, after: &str, args: &[&str]) -> String {
         let signal = format!("--signal={signal}");
-        let exec = Exec::new("/usr/bin/timeout").args([&signal, after, env!("CARGO_BIN_EXE_seatrial")]);
+        // Without `--foreground`, `timeout` sends the signal twice: to the program, and to its group.
+        let args_of = ["--foreground", &signal, after, env!("CARGO_BIN_EXE_seatrial")];
+        let exec = Exec::new("/usr/bin/timeout").args(args_of);
         self.run(exec, args).await
     }
 
