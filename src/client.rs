@@ -163,6 +163,12 @@ impl ApiError {
         self.code().is_none_or(|code| code == 429 || code >= 500)
     }
 
+    /// Whether the API server itself gave no answer to the request: as [`ApiError::is_transient`], but for the error of an
+    /// admission webhook (k8s.io/apiserver, `pkg/util/webhook/error.go`).
+    pub fn is_unanswered(&self) -> bool {
+        self.is_transient() && !self.text.contains("failed calling webhook ")
+    }
+
     /// Makes an error of the server's response.
     pub fn from_status(status: Status) -> Self {
         // The message may quote a webhook, a quota, or a value from a request.

@@ -51,6 +51,10 @@ async fn trial(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> a
     };
     let read = super::trial::read(catalogue, &input).await?;
     if let Some(to) = &args.write {
+        if read.file.is_some() {
+            let why = "`--write` writes the standard trial of manifests: a trial file is written already";
+            return Err(Stop::new(FailureKind::Usage, why, "name manifests, or copy the trial file").into());
+        }
         write(to, &file::written(&read.trial, &read.sources, to))?;
     }
     let shape = match given(catalogue, args)? {

@@ -112,16 +112,17 @@ impl TestNamespace {
 type Found = (ApiResource, Option<String>, String, String);
 
 /// Returns when objects of a kind are deleted. Webhooks go first: their servers may be gone, and then they forbid every
-/// change. Custom resources go next, while their operators run. A namespace cannot go while an aggregated API server is
-/// away. What operators need to do their work goes last.
+/// change. Custom resources go next, while their operators run, and then their definitions: with a definition go the
+/// resources that others created, and their operators must take off the finalizers. A namespace cannot go while an
+/// aggregated API server is away. What operators need to do their work goes last.
 fn turn(resource: &ApiResource) -> usize {
     match (resource.group.as_str(), resource.kind.as_str()) {
         ("admissionregistration.k8s.io", _) => 0,
-        ("apiextensions.k8s.io", _) => 3,
-        ("apiregistration.k8s.io", _) => 4,
+        ("apiextensions.k8s.io", _) => 2,
+        ("apiregistration.k8s.io", _) => 3,
         ("", "Namespace") => 5,
         ("rbac.authorization.k8s.io", _) => 6,
-        _ if is_own(&resource.api_version) => 2,
+        _ if is_own(&resource.api_version) => 4,
         _ => 1,
     }
 }
@@ -136,4 +137,27 @@ fn stays(resource: &ApiResource) -> bool {
 
 fn failed(namespace: &str, doing: &'static str, deadline: Deadline, source: ApiError) -> ManifestError {
     ManifestError::Namespace { namespace: namespace.into(), doing, waited: deadline.waited(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_goes_after_the_definitions_whose_resources_it_finalizes() {
+        let of = |group: &str, kind: &str| {
+            let version = kube::core::GroupVersionKind::gvk(group, "v1", kind);
+            turn(&ApiResource::from_gvk(&version))
+        };
+        let order = [
+            of("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+            of("example.test", "Gadget"),
+            of("apiextensions.k8s.io", "CustomResourceDefinition"),
+            of("apiregistration.k8s.io", "APIService"),
+            of("apps", "Deployment"),
+            of("", "Namespace"),
+            of("rbac.authorization.k8s.io", "ClusterRole"),
+        ];
+        assert!(order.windows(2).all(|pair| pair[0] < pair[1]), "{order:?}");
+    }
 }

@@ -181,6 +181,24 @@ pub enum ManifestError {
     },
 }
 
+impl ManifestError {
+    /// Whether nothing is known but that the API server gave no answer.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Api { source, .. } | Self::Discovery { source, .. } | Self::Namespace { source, .. } => {
+                source.is_unanswered()
+            }
+            Self::NotEstablished { source, .. } | Self::Left { source, .. } => source.is_unanswered(),
+            Self::NamespaceWait { source, held, .. } => held.is_empty() && source.is_unanswered(),
+            Self::Partly { source, .. } => source.is_unanswered(),
+            Self::Several { faults: all } | Self::Each { failures: all } => {
+                all.iter().all(Self::is_unanswered)
+            }
+            _ => false,
+        }
+    }
+}
+
 fn elsewhere(served: &[String]) -> String {
     if served.is_empty() {
         String::new()

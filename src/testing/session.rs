@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,10 @@ use crate::run::{Run, new_id};
 use crate::scenario::Failure;
 use crate::{event, sanitise, secret};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Cancelled by the first signal: it reaches every test of the process, also between two tests.
+static INTERRUPT: LazyLock<CancellationToken> = LazyLock::new(listen);
+/// The number of tests that run.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// The result of a test. `?` converts every error into it.
 pub type Outcome = Result<(), Stopped>;
@@ -56,18 +60,15 @@ impl Session {
         suites: &[&str],
         work: impl AsyncFnOnce(&Run) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        if INTERRUPTED.load(Ordering::SeqCst) {
+        let _running = Running::begin();
+        if INTERRUPT.is_cancelled() {
             return Err("interrupted".into());
         }
         let settings = Settings::resolve(variable)?;
         let engine = Engine::connect(&settings.engine).await?;
-        let cancel = CancellationToken::new();
         let clusters = Clusters::new(settings, engine, shown(), "tests");
-        let run = Box::pin(Run::begin(clusters, id(), suites, cancel.clone())).await?;
-        let result = tokio::select! {
-            result = Box::pin(work(&run)) => result,
-            () = cancel_on_signal(&cancel) => unreachable!("it only cancels"),
-        };
+        let run = Box::pin(Run::begin(clusters, id(), suites, INTERRUPT.child_token())).await?;
+        let result = Box::pin(work(&run)).await;
         self.end(&run, suites, result.is_ok())?;
         result
     }
@@ -131,15 +132,44 @@ fn shown() -> Progress {
     })
 }
 
-/// Never returns. After a signal the stories heal and end, and later tests fail at once.
-async fn cancel_on_signal(cancel: &CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
+/// A test that runs.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        Self
     }
-    INTERRUPTED.store(true, Ordering::SeqCst);
-    cancel.cancel();
-    std::future::pending::<()>().await;
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Listens to signals from now on, in a thread of its own: each test has a runtime that ends with it. After a signal the
+/// stories heal and end, and later tests fail at once. If none runs, the process ends as it would without a listener.
+fn listen() -> CancellationToken {
+    let interrupt = CancellationToken::new();
+    let told = interrupt.clone();
+    let listener = async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        let code = tokio::select! {
+            _ = int.recv() => 130,
+            _ = term.recv() => 143,
+        };
+        told.cancel();
+        if RUNNING.load(Ordering::SeqCst) == 0 {
+            std::process::exit(code);
+        }
+    };
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        std::thread::spawn(move || runtime.block_on(listener));
+    }
+    interrupt
 }

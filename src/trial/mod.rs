@@ -286,6 +286,11 @@ impl Trial {
         all
     }
 
+    /// The steps that have a claim of the trial: only they are taken.
+    fn chosen_steps(&self) -> impl Iterator<Item = &file::Step> {
+        self.steps.iter().filter(|step| claims_of(step).iter().any(|claim| self.has(claim)))
+    }
+
     /// Whether a claim is part of the trial.
     fn has(&self, claim: &Claim) -> bool {
         self.claims.iter().any(|own| own.id == claim.id)

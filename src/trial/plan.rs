@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::file::{ExpectPart, ProbePart, Step, step_name};
+use super::file::{ExpectPart, ProbePart, RolloutPart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START, upgrade};
-use super::{Trial, volumes, workloads};
+use super::{Trial, claims_of, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
 use crate::judge::trial::facts::Workload;
@@ -45,13 +45,10 @@ impl Trial {
         self.plan_notes(&manifest, (profile, topology), &mut text);
         text.push('\n');
         let mut all = Duration::ZERO;
+        let times = self.times(topology, &manifest);
         for claim in self.claims() {
-            let budget = match claim.id {
-                "run" => self.commands_time(),
-                "rollout" => self.rollouts_time(topology, &manifest),
-                "fault" => self.faults_time(topology),
-                id => budget(id, topology, &manifest),
-            };
+            let own = times.iter().filter(|(id, _)| *id == claim.id);
+            let budget: Duration = own.map(|(_, time)| *time).sum();
             all += budget;
             let shown = if budget.is_zero() {
                 String::new()
@@ -82,7 +79,7 @@ impl Trial {
         for (from, to) in self.images.replaced() {
             let _ = writeln!(text, "  image {from} is replaced by {to}");
         }
-        for step in &self.steps {
+        for step in self.chosen_steps() {
             let Step::Fault(part) = step else { continue };
             let lasts = part.time(timing.node_loss().total + SLOW_START).as_secs();
             if lasts > 0 {
@@ -94,8 +91,9 @@ impl Trial {
             "  stored: the objects without values recognised as secret; names, sizes and small checksums of files"
         );
         let _ = writeln!(text, "  probes: {}", list(self.planned_probes().into_iter()));
-        let steps: Vec<String> = self.steps.iter().map(step_title).collect();
-        let _ = writeln!(text, "  steps: apply, {}, clean", steps.join(", "));
+        let steps: Vec<String> = self.chosen_steps().map(step_title).collect();
+        let steps: Vec<&str> = ["apply"].into_iter().chain(steps.iter().map(String::as_str)).chain(["clean"]).collect();
+        let _ = writeln!(text, "  steps: {}", steps.join(", "));
         if !self.expect.is_empty() {
             let _ = writeln!(text, "  expected: {}", list(self.expect.iter().map(ExpectPart::title)));
         }
@@ -116,50 +114,37 @@ fn step_title(step: &Step) -> String {
 }
 
 impl Trial {
-    /// Returns the time that the rollouts may take.
-    fn rollouts_time(&self, topology: &Topology, manifest: &Manifest) -> Duration {
-        let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
-        let own = workloads::declared(manifest, "");
-        let one = |w: &Workload| {
-            let (count, turn) = pods(manifest, w, workers);
-            START + count * turn
-        };
-        let time = |step: &Step| match step {
-            Step::Rollout => budget("rollout", topology, manifest),
-            Step::RolloutOf(part) => match &part.workload {
-                Some(of) => of.among(&own).map_or(START, one),
-                None => {
-                    let object = |w: &Workload| workloads::object(manifest, w);
-                    let runs =
-                        |w: &&Workload| object(w).is_some_and(|o| !part.containers(&o.body).is_empty());
-                    own.iter().filter(runs).map(one).sum()
-                }
-            },
-            _ => Duration::ZERO,
-        };
-        self.steps.iter().map(time).sum()
+    /// Returns the times that the steps may take, each with the claim that it is shown at: its own, or the first chosen one of
+    /// its step.
+    fn times(&self, topology: &Topology, manifest: &Manifest) -> Vec<(&'static str, Duration)> {
+        let of_frame = ["ready", "clean"].map(|id| (id, budget(id, topology, manifest)));
+        let of_steps = self.chosen_steps().flat_map(|step| {
+            let chosen: Vec<&str> =
+                claims_of(step).iter().filter(|claim| self.has(claim)).map(|claim| claim.id).collect();
+            let own = self.time(step, topology, manifest).into_iter();
+            own.map(move |(id, time)| {
+                let shown = if chosen.contains(&id) { id } else { chosen.first().copied().unwrap_or(id) };
+                (shown, time)
+            })
+            .collect::<Vec<_>>()
+        });
+        of_frame.into_iter().chain(of_steps).collect()
     }
 
-    /// Returns the time that the faults may take: each lasts, is healed, and is waited for.
-    fn faults_time(&self, topology: &Topology) -> Duration {
-        let timing = topology.timing();
-        let time = |step: &Step| match step {
+    /// Returns the time that a step may take, in parts by claim.
+    fn time(&self, step: &Step, topology: &Topology, manifest: &Manifest) -> Vec<(&'static str, Duration)> {
+        match step {
+            Step::Run(run) => vec![("run", run.timeout())],
             Step::Fault(part) => {
+                // A fault lasts, is healed, and is waited for.
+                let timing = topology.timing();
                 let back = if part.is_on_pod() { Duration::ZERO } else { timing.node_return().total };
-                CALL + part.time(timing.node_loss().total + SLOW_START) + back + START
+                let lasts = part.time(timing.node_loss().total + SLOW_START);
+                vec![("fault", CALL + lasts + back + START)]
             }
-            _ => Duration::ZERO,
-        };
-        self.steps.iter().map(time).sum()
-    }
-
-    /// Returns the time that the commands may take.
-    fn commands_time(&self) -> Duration {
-        let time = |step: &Step| match step {
-            Step::Run(run) => run.timeout(),
-            _ => Duration::ZERO,
-        };
-        self.steps.iter().map(time).sum()
+            Step::RolloutOf(part) => vec![("rollout", rollout_time(part, topology, manifest))],
+            step => claims_of(step).iter().map(|claim| (claim.id, budget(claim.id, topology, manifest))).collect(),
+        }
     }
 
     /// Returns the probes with their budgets: those of the trial file, and those that follow from the manifests.
@@ -193,6 +178,24 @@ impl Trial {
                 of_kind.into_iter().chain(only).collect()
             }
             _ => of_kind,
+        }
+    }
+}
+
+/// Returns the time that a rollout of some workloads may take.
+fn rollout_time(part: &RolloutPart, topology: &Topology, manifest: &Manifest) -> Duration {
+    let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
+    let own = workloads::declared(manifest, "");
+    let one = |w: &Workload| {
+        let (count, turn) = pods(manifest, w, workers);
+        START + count * turn
+    };
+    match &part.workload {
+        Some(of) => of.among(&own).map_or(START, one),
+        None => {
+            let object = |w: &Workload| workloads::object(manifest, w);
+            let runs = |w: &&Workload| object(w).is_some_and(|o| !part.containers(&o.body).is_empty());
+            own.iter().filter(runs).map(one).sum()
         }
     }
 }

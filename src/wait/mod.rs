@@ -228,6 +228,8 @@ pub enum WaitError {
         warnings: Option<String>,
         /// The last API error and its age.
         api_error: Option<String>,
+        /// Whether the API gave nothing to look at, or an error after the last look.
+        unanswered: bool,
     },
     /// The condition can no longer be met.
     #[error("{what}: cannot be met any more (after {:.1} s): {why}", .waited.as_secs_f64())]
@@ -245,6 +247,12 @@ impl WaitError {
     /// The command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         None
+    }
+
+    /// Whether the wait ended without a look at the cluster after the last error of the API: its last observation may be
+    /// old.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Timeout { unanswered: true, .. })
     }
 }
 
@@ -266,7 +274,7 @@ struct Wait {
     what: String,
     deadline: Deadline,
     began: Instant,
-    last: Option<String>,
+    last: Option<(Instant, String)>,
     trouble: Option<(Instant, String)>,
 }
 
@@ -279,12 +287,19 @@ impl Wait {
         self.deadline.bound(work).await.map_err(|_| WaitError::Timeout {
             what: self.what.clone(),
             waited: self.took(),
-            last: self.last.clone().unwrap_or_else(|| "nothing, the API gave no list".into()),
+            last: match &self.last {
+                Some((_, last)) => last.clone(),
+                None => "nothing, the API gave no list".into(),
+            },
             warnings: None,
             api_error: self
                 .trouble
                 .as_ref()
                 .map(|(at, text)| format!("API error {:.1} s before: {text}", at.elapsed().as_secs_f64())),
+            unanswered: match (&self.last, &self.trouble) {
+                (Some((seen, _)), Some((at, _))) => at > seen,
+                (last, _) => last.is_none(),
+            },
         })
     }
 
@@ -314,7 +329,7 @@ impl Wait {
         match verdict {
             Verdict::Met => Ok(true),
             Verdict::NotYet(why) => {
-                self.last = Some(safe(&why));
+                self.last = Some((Instant::now(), safe(&why)));
                 Ok(false)
             }
             Verdict::Never(why) => {

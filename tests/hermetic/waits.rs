@@ -72,6 +72,7 @@ async fn an_object_that_cannot_be_read_is_trouble_and_not_missing() {
     assert!(last.contains("the API gave no list"), "{last}");
     let said = api_error.as_deref().unwrap_or_default();
     assert!(said.contains("the API sent an unknown object"), "{said}");
+    assert!(error.is_unanswered(), "{error:?}");
 }
 
 #[tokio::test]
@@ -98,6 +99,7 @@ async fn a_timeout_names_the_last_state() {
     assert!(text.ends_with(r#"last seen: ["blue"]"#), "{text}");
     let WaitError::Timeout { waited, .. } = &error else { panic!("{error}") };
     assert!(!waited.is_zero() && error.hint().is_none());
+    assert!(!error.is_unanswered(), "{error:?}");
 }
 
 #[tokio::test]

@@ -24,6 +24,15 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     if evidence.subject().is_some() {
         left.retain(|one| workloads.iter().any(|workload| is_word(one, &workload.name)));
     }
+    // Older records have these errors among what was left.
+    let unanswered = evidence.fact(&facts::UNANSWERED).unwrap_or_default();
+    let is_about = |text: &String| match evidence.subject() {
+        Some(_) => workloads.iter().any(|workload| is_word(text, &workload.name)),
+        None => true,
+    };
+    for text in unanswered.iter().filter(|text| is_about(text)) {
+        finding.unsure(format!("the API server gave no answer: {text}"));
+    }
     let titles: Vec<String> = workloads.iter().map(facts::Workload::title).collect();
     let what = match left.len() {
         0 => format!("{}: nothing was left", titles.join(", ")),

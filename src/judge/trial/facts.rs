@@ -239,5 +239,7 @@ pub const COMMANDS: Fact<RunCommand> = Fact::new("trial_commands");
 pub const UPGRADED: Fact<Upgraded> = Fact::new("trial_upgraded");
 /// The kinds that could not be listed before the manifests were applied or after they were deleted.
 pub const UNREAD: Fact<Vec<String>> = Fact::new("trial_unread");
+/// Questions about what is left that the API server did not answer.
+pub const UNANSWERED: Fact<Vec<String>> = Fact::new("trial_unanswered");
 /// What was left after everything was deleted, as kind, namespace and name.
 pub const LEFT: Fact<Vec<String>> = Fact::new("trial_left");

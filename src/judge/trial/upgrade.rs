@@ -116,7 +116,7 @@ fn check_restarts(
     pod: &str,
 ) {
     let why = restarts.reason.unwrap_or("no reason");
-    let what = format!("{pod}: container {} was restarted ({why})", restarts.container + 1);
+    let what = format!("{pod}: {} was restarted ({why})", restarts.title());
     let is_new_kubelet = |step: &StepCost| {
         step.step.step == KUBELET
             && step.step.node.as_deref() == Some(life.node)

@@ -1,5 +1,7 @@
 //! The recorded lives of pods. Times are seconds on the log's monotonic clock.
 
+use serde_json::Value;
+
 use super::Object;
 use crate::event::{Change, Event, Record};
 use crate::judge::object::MIRROR_HASH;
@@ -45,7 +47,7 @@ pub(in crate::judge) struct Life<'r> {
 pub(in crate::judge) struct Restarts<'r> {
     /// When the restarts were seen.
     pub at: f64,
-    /// Index of the container in its pod.
+    /// Index of the container in its pod; for a sidecar, its index among the init containers and [`SIDECARS`].
     pub container: usize,
     /// Total of the container's restarts.
     pub count: i64,
@@ -53,10 +55,34 @@ pub(in crate::judge) struct Restarts<'r> {
     pub reason: Option<&'r str>,
 }
 
+/// The index of the first init container: a pod has fewer containers.
+const SIDECARS: usize = 1 << 20;
+
+/// Returns the states of the init containers that run as long as the pod, each with its index (Kubernetes documentation,
+/// "Sidecar Containers").
+fn sidecars(pod: Object<'_>) -> impl Iterator<Item = (usize, &Value)> {
+    let declared = pod.entries("/spec/initContainers");
+    let is_sidecar = |status: &Value| {
+        declared.iter().any(|c| c["name"] == status["name"] && c["restartPolicy"] == "Always")
+    };
+    let all = pod.entries("/status/initContainerStatuses").iter().enumerate();
+    all.filter(move |(_, status)| is_sidecar(status))
+}
+
 /// Labels with the template of a controller's pod.
 const TEMPLATES: [&str; 2] = ["controller-revision-hash", "pod-template-hash"];
 /// Labels that identify the workloads of a cluster.
 const APPS: [&str; 3] = ["k8s-app", "app", "component"];
+
+impl Restarts<'_> {
+    /// Returns the container for people, such as `container 1` or `sidecar 2`.
+    pub fn title(&self) -> String {
+        match self.container.checked_sub(SIDECARS) {
+            Some(index) => format!("sidecar {}", index + 1),
+            None => format!("container {}", self.container + 1),
+        }
+    }
+}
 
 impl<'r> Life<'r> {
     /// Whether the pod carries a label.
@@ -132,7 +158,9 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
         life.disruption = disrupted.map(|(_, reason, _)| reason).or(life.disruption);
         life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
         life.by_taint |= life.disruption == Some("DeletionByTaintManager");
-        for (container, status) in pod.entries("/status/containerStatuses").iter().enumerate() {
+        let own = pod.entries("/status/containerStatuses").iter().enumerate();
+        let sidecars = sidecars(pod).map(|(index, status)| (SIDECARS + index, status));
+        for (container, status) in own.chain(sidecars) {
             let count = status["restartCount"].as_i64().unwrap_or_default();
             let known = life.restarts.iter().rfind(|r| r.container == container).map_or(0, |r| r.count);
             if count > known {

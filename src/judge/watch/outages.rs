@@ -69,8 +69,8 @@ impl Probe<'_, '_> {
             finding.unsure(format!("{name}: fewer than {SAMPLES} requests while the command ran"));
             return None;
         }
-        let (unknown, known): (Vec<_>, Vec<_>) =
-            requests.iter().partition(|(record, asked)| self.is_of_the_api(record, asked));
+        let is_unknown = |(record, asked): &&(&Record, Request)| self.is_of_the_api(record, asked);
+        let unknown: Vec<_> = requests.iter().filter(is_unknown).collect();
         if let Some((record, _)) = unknown.first() {
             finding.unsure(format!(
                 "{name}: {} of {} requests met no answer of its own, because the API server was away or refused, the \
@@ -81,7 +81,12 @@ impl Probe<'_, '_> {
             ));
         }
         let (_, end) = self.span;
-        let found = Outages::among(known.iter().map(|(_, asked)| *asked), end);
+        // The API server's absence is no outage of the target: in it, nobody asked the target.
+        let known = requests.iter().flat_map(|one| match one.1 {
+            Request::Request { to, .. } if is_unknown(&one) => vec![Request::Paused, Request::Resumed(to)],
+            asked => vec![asked],
+        });
+        let found = Outages::among(known, end);
         let line = self.check_outages(finding, expected, &found);
         self.check_silence(finding, &requests);
         Some(line)

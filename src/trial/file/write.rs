@@ -67,8 +67,8 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
     );
     let _ = writeln!(text, "budgets: {{}}");
     let _ = writeln!(text, "# A command of your own: - run: ./smoke.sh");
-    let _ = writeln!(text, "steps:");
-    trial.steps.iter().for_each(|step| text.push_str(&line_of(step)));
+    let steps: String = trial.chosen_steps().map(line_of).collect();
+    let _ = if steps.is_empty() { writeln!(text, "steps: []") } else { write!(text, "steps:\n{steps}") };
     text
 }
 

@@ -27,6 +27,10 @@ const ANSWERS: usize = 10;
 const SOME_ANSWERS: usize = 4;
 /// Pause between two requests from a worker.
 const SLOW: Duration = Duration::from_millis(400);
+/// Time in which a node has a source port for one connection, see [`crate::probe`]: 10 probes can ask every 100 ms.
+const PORT: Duration = Duration::from_millis(12);
+/// Longest pause between two requests, below the silence that leaves a Service unwatched.
+const SLOWEST: Duration = Duration::from_secs(1);
 
 /// The running probes. Dropping them ends them.
 #[derive(Debug)]
@@ -63,20 +67,20 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
             steady: false,
         });
     }
-    let started = futures::future::join_all(ports.iter().map(|asked| one(s, node, asked))).await;
+    let started = futures::future::join_all(ports.iter().map(|asked| one(s, node, (asked, ports.len())))).await;
     for (asked, (path, name, lines, steady)) in ports.iter().zip(started) {
         running.push(lines);
         if steady {
             for worker in s.cluster.workers() {
                 let place = format!("{name} from {}", worker.name);
-                running.push(run(s, worker, (&place, asked, path), SLOW));
+                running.push(run(s, worker, (&place, asked, path), pause(SLOW, ports.len())));
                 facts.push(fact(asked, place, worker, true));
             }
         }
         facts.push(ServiceProbe { steady, ..fact(asked, name, node, false) });
     }
     let on_workers = facts.iter_mut().filter(|fact| fact.on_worker).map(async |fact| {
-        fact.steady = is_steady(s, &fact.probe, SOME_ANSWERS).await;
+        fact.steady = is_steady(s, &fact.probe, SOME_ANSWERS, pause(SLOW, ports.len())).await;
     });
     futures::future::join_all(on_workers).await;
     for fact in facts.iter().filter(|fact| !fact.steady && fact.port > 0) {
@@ -104,11 +108,15 @@ fn fact(asked: &Asked, probe: String, node: &Node, on_worker: bool) -> ServicePr
 
 /// Starts the probe of a port, and waits until it is steady. HTTP that is not steady is replaced by connections. Returns the
 /// path that is asked, if it is HTTP, the probe's name, the probe, and whether it is steady.
-async fn one<'a>(s: &Scenario, node: &Node, asked: &'a Asked) -> (Option<&'a str>, String, Lines, bool) {
+async fn one<'a>(
+    s: &Scenario,
+    node: &Node,
+    (asked, probes): (&'a Asked, usize),
+) -> (Option<&'a str>, String, Lines, bool) {
     if let Some(path) = asked.path.as_deref() {
         let name = asked.name_of("http", s);
-        let lines = run(s, node, (&name, asked, Some(path)), http::PAUSE);
-        let is_steady = is_steady(s, &name, ANSWERS).await;
+        let lines = run(s, node, (&name, asked, Some(path)), pause(http::PAUSE, probes));
+        let is_steady = is_steady(s, &name, ANSWERS, pause(http::PAUSE, probes)).await;
         // A declared probe says what the Service speaks.
         if is_steady || asked.declared.is_some() {
             return (Some(path), name, lines, is_steady);
@@ -116,9 +124,15 @@ async fn one<'a>(s: &Scenario, node: &Node, asked: &'a Asked) -> (Option<&'a str
         lines.stop().await;
     }
     let name = asked.name_of("tcp", s);
-    let lines = run(s, node, (&name, asked, None), tcp::PAUSE);
-    let steady = is_steady(s, &name, ANSWERS).await;
+    let lines = run(s, node, (&name, asked, None), pause(tcp::PAUSE, probes));
+    let steady = is_steady(s, &name, ANSWERS, pause(tcp::PAUSE, probes)).await;
     (None, name, lines, steady)
+}
+
+/// Returns the pause between two requests of each of so many probes on one node: many ask more slowly, so that the node has
+/// a source port for each connection.
+fn pause(own: Duration, probes: usize) -> Duration {
+    own.max(PORT.saturating_mul(probes.try_into().unwrap_or(u32::MAX)).min(SLOWEST))
 }
 
 /// Starts a probe on a node.
@@ -141,9 +155,9 @@ fn run(
 }
 
 /// Whether the last requests of a probe are answered within a while.
-async fn is_steady(s: &Scenario, name: &str, enough: usize) -> bool {
+async fn is_steady(s: &Scenario, name: &str, enough: usize, pause: Duration) -> bool {
     let (from, began) = (s.log.position(), Instant::now());
-    let deadline = s.deadline().at_most(STEADY);
+    let deadline = s.deadline().at_most(STEADY + pause.saturating_mul(enough as u32));
     let answered = |record: &Record| match &record.event {
         Event::Sampled { probe, outcome, .. } if probe == name => Some(*outcome == Outcome::Acknowledged),
         _ => None,
@@ -161,4 +175,16 @@ async fn is_steady(s: &Scenario, name: &str, enough: usize) -> bool {
         deadline.pause(Duration::from_millis(100)).await;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_probes_ask_more_slowly_and_never_too_slowly() {
+        let of = |probes| pause(http::PAUSE, probes).as_millis();
+        assert_eq!([of(1), of(8), of(50), of(10_000)], [100, 100, 600, 1000]);
+        assert_eq!(pause(SLOW, 10), SLOW);
+    }
 }

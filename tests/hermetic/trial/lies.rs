@@ -419,6 +419,7 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::complete_after_a_drain("drain", |s: &mut Story| expects(s, meanwhile(("drain", "Deployment", "web"), "complete", "")), Passed, "Deployment web is complete: 3 ready pods of 3, as expected")]
 #[case::in_no_drain("drain", |s: &mut Story| expects(s, meanwhile(("drain", "Job", "once"), "away", "")), Inconclusive, "no drained node had a pod of it")]
 #[case::unread("clean", |s: &mut Story| s.insert_after("clean", observed(&facts::UNREAD, ["ConfigMap"])), Inconclusive, "not every kind could be listed: ConfigMap")]
+#[case::unanswered("clean", |s: &mut Story| s.insert_after("clean", observed(&facts::UNANSWERED, ["failed to list the kinds: Connection refused"])), Inconclusive, "the API server gave no answer: failed to list the kinds")]
 #[case::end_unseen("clean", |s: &mut Story| forget(s, "clean", &["u-web"]), Inconclusive, "Deployment web: its end was not recorded")]
 fn a_falsehood_is_found(
     #[case] claim: &str,

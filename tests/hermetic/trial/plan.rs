@@ -117,6 +117,34 @@ async fn a_file_for_kind_is_the_shape_of_the_cluster() {
     says(&folder.plan(&["SHOP", "--kind-config", &gone]).await, 65, "failed to read");
 }
 
+/// The time of a step is shown at its first claim that is chosen; a step without one is not taken.
+#[tokio::test]
+async fn the_chosen_claims_alone_are_planned() {
+    let folder = Folder::new();
+    let data = folder.plan(&["SHOP", "--only", "data"]).await;
+    says(&data, 0, "steps: apply, node-loss, clean");
+    let whole = folder.plan(&["SHOP"]).await;
+    let seconds = |ended: &Ended, claim: &str| {
+        let line = ended.out.lines().find(|line| line.starts_with(&format!("  {claim} "))).unwrap_or_default();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |unit: &str| {
+            let at = words.iter().position(|word| *word == unit)?;
+            words[at - 1].parse::<u64>().ok()
+        };
+        number("min").unwrap_or(0) * 60 + number("s").unwrap_or(0)
+    };
+    let both = seconds(&whole, "node-loss") + seconds(&whole, "return");
+    assert!(both > 0 && seconds(&data, "data") == both, "{}{}", whole.out, data.out);
+    let written = folder.path("written.yaml");
+    says(&folder.plan(&["SHOP", "--only", "drain", "--write", &written]).await, 0, "steps: apply, drain, clean");
+    let text = std::fs::read_to_string(&written).unwrap();
+    assert!(text.ends_with("steps:\n- drain\n"), "{text}");
+    let again = folder.path("again.yaml");
+    let words = "`--write` writes the standard trial of manifests: a trial file is written already\nhint: name manifests";
+    says(&folder.plan(&[&written, "--write", &again]).await, 2, words);
+    assert!(!Path::new(&again).exists());
+}
+
 #[tokio::test]
 async fn steps_with_parameters_are_planned() {
     let folder = Folder::new();

@@ -589,4 +589,5 @@ fn clean(t: &mut Told) {
     }
     t.pass();
     t.story.observe(&facts::LEFT, Vec::<String>::new());
+    t.story.observe(&facts::UNANSWERED, Vec::<String>::new());
 }

@@ -114,6 +114,8 @@ fn fail(story: &mut Story) {
 )]
 #[case::out_of_memory(|s: &mut Story| early(s, |pod| restarted(pod, "OOMKilled")), Failed, "pod web-2-h on w2: container 1 was restarted (OOMKilled)")]
 #[case::crashed(|s: &mut Story| early(s, |pod| restarted(pod, "Error")), Failed, "pod web-2-h on w2: container 1 was restarted (Error)")]
+#[case::sidecar_crashed(|s: &mut Story| early(s, |pod| { pod["spec"]["initContainers"] = json!([{"name": "proxy", "restartPolicy": "Always"}]); pod["status"]["initContainerStatuses"] = json!([{"name": "proxy", "restartCount": 1, "lastState": {"terminated": {"reason": "Error", "exitCode": 1}}}]); }), Failed, "pod web-2-h on w2: sidecar 1 was restarted (Error)")]
+#[case::init_container_again(|s: &mut Story| early(s, |pod| { pod["spec"]["initContainers"] = json!([{"name": "migrate"}]); pod["status"]["initContainerStatuses"] = json!([{"name": "migrate", "restartCount": 1}]); }), Passed, "pods were moved")]
 #[case::crashed_after_another_pod_went(|s: &mut Story| { let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2"); restarted(&mut pod, "Error"); s.insert_after("upgrade", changed(pod)); }, Passed, "it may have needed a pod that was moved shortly before")]
 #[case::went(|s: &mut Story| went(s, None), Inconclusive, "pod web-2-h on w2 went in the upgrade, and no step of the upgrade explains it")]
 #[case::evicted_by_somebody(|s: &mut Story| went(s, Some("EvictionByEvictionAPI")), Passed, "Deployment web: 2 pods were moved")]
