@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::file::{BudgetPart, ProbePart};
+use super::file::{BudgetPart, Port, ProbePart};
 use super::probes::{self, Declared};
 use super::{Trial, TrialError, custom};
 use crate::judge::trial::facts::OutageBudget;
+use crate::manifest::{Manifest, Object};
 
 impl Trial {
     /// The same trial with these budgets, each as `NAME=longest:2s,failed:0.5%`. NAME is a probe of the trial file, one that
@@ -23,10 +24,13 @@ impl Trial {
                 return Err(wrong(format!("{name} has two budgets")));
             }
             let known = self.probe_names();
-            if name != "*"
-                && !known.contains(&name.to_owned())
-                && custom::declared(&self.manifest, "").is_empty()
-            {
+            let count = known.iter().filter(|known| *known == name).count();
+            if count > 1 {
+                return Err(wrong(format!(
+                    "{count} probes are called {name}: declare one under another name in a trial file"
+                )));
+            }
+            if name != "*" && count == 0 && custom::declared(&self.manifest, "").is_empty() {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 return Err(wrong(format!("no probe is called {name}; the probes: {known}")));
             }
@@ -43,8 +47,16 @@ impl Trial {
 
     /// The probes that follow from the manifests, without those that a declared probe takes the place of.
     pub(super) fn derived(&self) -> Vec<Declared> {
-        let is_taken = |part: &ProbePart| self.probes.values().any(|own| own.address() == part.address());
-        let mut all = probes::derived(&self.manifest());
+        let manifest = self.manifest();
+        let is_taken = |part: &ProbePart| {
+            let ((of, name, port), number) = (part.address(), port_number(&manifest, part));
+            self.probes.values().any(|own| {
+                let (own_of, own_name, own_port) = own.address();
+                let is_port = own_port == port || number.is_some() && port_number(&manifest, own) == number;
+                own_of == of && own_name == name && is_port
+            })
+        };
+        let mut all = probes::derived(&manifest);
         all.retain(|declared| !is_taken(&declared.part));
         all
     }
@@ -57,12 +69,25 @@ impl Trial {
     ) -> Option<String> {
         let is_it = |declared: &Declared| {
             let (of, name, number) = declared.part.address();
-            let is_port = *number == super::file::Port::Number(port);
+            let is_port = *number == Port::Number(port);
             of.unwrap_or(own) == namespace && name == service && is_port
         };
         let found = self.derived().into_iter().find(is_it).map(|declared| declared.name);
-        found.filter(|name| self.budgets.contains_key(name))
+        found.filter(|name| self.budgets.contains_key(name) && !self.probes.contains_key(name))
     }
+}
+
+/// Returns the number of the port that a probe asks, if the manifest has its Service.
+fn port_number(manifest: &Manifest, part: &ProbePart) -> Option<i64> {
+    let (of, service, port) = part.address();
+    let name = match port {
+        Port::Number(number) => return Some(i64::from(*number)),
+        Port::Name(name) => name,
+    };
+    let is_it = |o: &&Object| o.kind() == "Service" && o.name() == service && o.namespace() == of;
+    let ports = manifest.objects().iter().find(is_it)?.body.pointer("/spec/ports")?.as_array()?;
+    let found = ports.iter().find(|port| port["name"] == **name);
+    found.and_then(|port| port["port"].as_i64()).or_else(|| name.parse().ok())
 }
 
 /// Reads one budget.
@@ -91,7 +116,6 @@ fn read(text: &str) -> Result<(&str, OutageBudget), TrialError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Manifest;
     use crate::trial::Images;
 
     const SHOP: &str = "{apiVersion: v1, kind: Service, metadata: {name: shop}, spec: {selector: {app: s}, ports: [{port: 80}]}}\n---\n\
@@ -109,6 +133,23 @@ mod tests {
         assert_eq!((of("shop"), of("*")), ((Some(2.0), Some(0.005)), (Some(60.0), None)));
         assert_eq!(trial.budgeted("own", ("own", "shop", 80)), Some("shop".into()));
         assert_eq!(trial.budgeted("own", ("other", "shop", 80)), None);
+    }
+
+    #[test]
+    fn a_name_is_that_of_one_probe() {
+        let of = |space: &str| SHOP.replace("{name: shop}", &format!("{{name: shop, namespace: {space}}}"));
+        let both = [of("a"), "\n---\n".into(), of("b")].concat();
+        let wrong = with(&both, &["shop=longest:2s"]).unwrap_err().to_string();
+        assert!(wrong.contains("2 probes are called shop"), "{wrong}");
+        // A probe that is declared by its port's name takes the place of the derived one.
+        let named = SHOP.replace("[{port: 80}]", "[{port: 80, name: http}]");
+        let manifest = Manifest::read("m.yaml", &named).unwrap();
+        let file = "trial: t\nmanifests: [m.yaml]\nprobes: {front: {http: {service: shop, port: http}}}\n";
+        let file = crate::trial::file::read(std::path::Path::new("t.yaml"), file).unwrap();
+        let trial = Trial::of_file(&file, manifest, ".".into()).unwrap();
+        assert_eq!(trial.derived(), []);
+        let wrong = trial.with_budgets(&["shop=longest:2s".into()]).unwrap_err().to_string();
+        assert!(wrong.contains("no probe is called shop; the probes: front"), "{wrong}");
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Trial {
         let needs = self.needs(name, topology, run);
         let claims: Vec<&'static Claim> = [&READY, &CLEAN].into_iter().chain(own.iter().copied()).collect();
         // Whatever step the story takes is proved.
-        let trial = Self { claims: CLAIMS.to_vec(), ..self.clone() };
+        let trial = Self { claims: CLAIMS.to_vec(), steps: Vec::new(), ..self.clone() };
         let body = async |s: &Scenario| {
             let staged = async |ground: &ground::Ground<'_>| story(&Stage { ground }).await;
             story::framed(s, &trial, staged).await

@@ -92,7 +92,8 @@ impl Trial {
         );
         let _ = writeln!(text, "  probes: {}", list(self.planned_probes().into_iter()));
         let steps: Vec<String> = self.chosen_steps().map(step_title).collect();
-        let steps: Vec<&str> = ["apply"].into_iter().chain(steps.iter().map(String::as_str)).chain(["clean"]).collect();
+        let steps: Vec<&str> =
+            ["apply"].into_iter().chain(steps.iter().map(String::as_str)).chain(["clean"]).collect();
         let _ = writeln!(text, "  steps: {}", steps.join(", "));
         if !self.expect.is_empty() {
             let _ = writeln!(text, "  expected: {}", list(self.expect.iter().map(ExpectPart::title)));
@@ -143,7 +144,9 @@ impl Trial {
                 vec![("fault", CALL + lasts + back + START)]
             }
             Step::RolloutOf(part) => vec![("rollout", rollout_time(part, topology, manifest))],
-            step => claims_of(step).iter().map(|claim| (claim.id, budget(claim.id, topology, manifest))).collect(),
+            step => {
+                claims_of(step).iter().map(|claim| (claim.id, budget(claim.id, topology, manifest))).collect()
+            }
         }
     }
 

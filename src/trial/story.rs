@@ -78,7 +78,9 @@ pub(super) async fn framed(
     let budgets = trial.budgets.clone();
     let rules = trial.expect.iter().filter_map(ExpectPart::rule).map(serde_json::to_value);
     let rules = rules.collect::<Result<_, _>>()?;
-    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets, rules });
+    let planned = trial.chosen_steps().filter(|step| matches!(step, Step::Fault(_))).count();
+    let faults = (!trial.steps.is_empty()).then_some(planned);
+    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets, rules, faults });
     ground.step("load images", IMAGES, load(s, trial)).await?;
     ground.step("take folders", ground.s.deadline().remaining(), take_folders(&ground)).await?;
 
@@ -145,6 +147,7 @@ pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure>
             let number = ground.commands.fetch_add(1, Ordering::Relaxed) + 1;
             ground.s.mark(&format!("command {number}"));
             ground.step(&format!("run command {number}"), each, run::run(ground, run)).await?;
+            ground.s.mark(&format!("command {number} over"));
             ground.prove_whole(&RUN).await
         }
         _ => Ok(()),

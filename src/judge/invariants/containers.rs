@@ -17,13 +17,13 @@ const STARVED: f64 = 30.0;
 type Key = (String, String, String);
 
 /// Checks that no container is killed for its memory, and that none ends with another exit code than 0, unless its pod is
-/// being deleted, its node may be away, or it may end at that second (`may_end`).
+/// being deleted, its node may be away, or it may end at that second for the reason that `may_end` returns.
 ///
 /// # Errors
 /// None.
 pub fn no_container_fails(
     scope: &Scope<'_, '_>,
-    may_end: impl Fn(&Object<'_>, f64) -> bool,
+    may_end: impl Fn(&Object<'_>, f64) -> Option<&'static str>,
     finding: &mut Finding,
 ) -> Result<(), Missing> {
     let mut known: BTreeSet<Key> = BTreeSet::new();
@@ -74,7 +74,7 @@ fn has_ended(pod: &Object<'_>) -> bool {
 /// Checks one end. Returns whether a check was added that did not pass.
 fn check(
     scope: &Scope<'_, '_>,
-    may_end: &impl Fn(&Object<'_>, f64) -> bool,
+    may_end: &impl Fn(&Object<'_>, f64) -> Option<&'static str>,
     finding: &mut Finding,
     (pod, container, ended): (&Object<'_>, &str, &Value),
 ) -> bool {
@@ -91,8 +91,8 @@ fn check(
             finding.check(true, format!("{what} while its node was away, as declared"));
             return false;
         }
-        if may_end(pod, seen) {
-            finding.check(true, format!("{what}: it may have needed a pod that was away shortly before"));
+        if let Some(why) = may_end(pod, seen) {
+            finding.check(true, format!("{what}: {why}"));
             return false;
         }
     }

@@ -66,7 +66,7 @@ fn check(
     if volumes.is_empty() {
         finding.check(true, format!("{title} had no volume on the disk of {node}"));
     }
-    let heirs = heirs(evidence, workload, node)?;
+    let (heirs, coming) = (heirs(evidence, workload, node)?, coming(evidence, workload, node)?);
     let mut seen: Vec<Volume<'_>> = Vec::new();
     for (pod, volume) in volumes {
         let rule = rules.iter().find(|rule| volume.is_called(&rule.volume));
@@ -79,7 +79,8 @@ fn check(
         };
         // Several pods of a workload on the node may share one volume.
         if !seen.contains(&volume) {
-            let place = Place { evidence, title: &title, node, path, volume: &volume, rule };
+            let coming = coming.as_deref();
+            let place = Place { evidence, title: &title, node, path, volume: &volume, coming, rule };
             finding.part(|f| place.check(f, &heirs));
         }
         seen.push(volume);
@@ -117,6 +118,20 @@ fn heirs<'r>(evidence: &Evidence<'r>, workload: &Workload, node: &str) -> Result
     heirs.map(|pod| Ok(Heir { node: node_of(&pod), volumes: volumes::of(&state, &pod)? })).collect()
 }
 
+/// Returns, in words, a pod of a workload that came after the loss, has another node, and does not run.
+fn coming(evidence: &Evidence<'_>, workload: &Workload, node: &str) -> Result<Option<String>, Missing> {
+    let uid = uid(evidence, "node-loss", workload)?;
+    let (before, state) = (State::at(evidence, "node-loss")?, State::at(evidence, "node-lost")?);
+    let old = before.pods(uid);
+    let is_coming = |pod: &Object<'_>| {
+        let place = node_of(pod);
+        let is_new = old.iter().all(|o| o.uid() != pod.uid());
+        is_new && !place.is_empty() && place != node && pod.text("/status/phase") == Some("Pending")
+    };
+    let found = state.staying(uid).into_iter().find(is_coming);
+    Ok(found.map(|pod| format!("{} is on {}", pod.name(), node_of(&pod))))
+}
+
 /// A volume on the lost node.
 struct Place<'a, 'r> {
     evidence: &'a Evidence<'r>,
@@ -124,6 +139,8 @@ struct Place<'a, 'r> {
     node: &'a str,
     path: &'a str,
     volume: &'a Volume<'r>,
+    /// A pod in place of one on the lost node that has another node and does not run, in words.
+    coming: Option<&'a str>,
     /// What the trial expects of the volume.
     rule: Option<&'a DataRule>,
 }
@@ -151,7 +168,11 @@ impl Place<'_, '_> {
                 .unsure(format!("{title}: {path} on {node} was empty from the start, so nothing is shown"));
             return Ok(());
         }
-        if heirs.is_empty() {
+        if let (true, Some(pod)) = (heirs.is_empty(), self.coming) {
+            finding.unsure(format!(
+                "{title}: {pod}, and does not run yet: nothing shows what becomes of {path}"
+            ));
+        } else if heirs.is_empty() {
             let what = format!("{title}: {path} waits for its node {node}, with {} files", files.len());
             decide(finding, self.rule, (Fate::Waits, true), what);
         }

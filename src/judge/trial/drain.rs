@@ -45,7 +45,7 @@ fn check_rule(
         let before = State::at(evidence, &from)?.known_pods(workload, uid)?;
         if before.iter().any(|pod| node_of(pod) == node) {
             is_met = true;
-            let place = Place { marks: (&from, &to), node, is_lost: false };
+            let place = Place { marks: (&from, &to), node, is_lost: false, short: None };
             during::check_in_drain(finding, evidence, (workload, uid), place, rule)?;
         }
     }

@@ -26,6 +26,8 @@ pub struct Place<'e> {
     pub node: &'e str,
     /// Whether pods on the node do not count, because it is lost.
     pub is_lost: bool,
+    /// Why the end of the disturbance does not show what a workload, whose pods are replaced, would have become.
+    pub short: Option<&'e str>,
 }
 
 /// Checks at the end of a loss that a workload is as expected.
@@ -46,7 +48,15 @@ pub fn check_at_end(
         };
         vec![(Holds::of_any(met, (at, at)), what)]
     })?;
-    checks.into_iter().for_each(|(holds, what)| _ = finding.check(holds, what));
+    for (holds, what) in checks {
+        match place.short {
+            // It may have become complete later.
+            Some(why) if !holds.is_met() || rule.is == During::Away => {
+                finding.unsure(format!("{what}; {why}"))
+            }
+            _ => finding.check(holds, what),
+        };
+    }
     Ok(())
 }
 
@@ -90,7 +100,7 @@ fn found(state: &State<'_>, (workload, uid): (&Workload, &str), place: Place<'_>
     let own: Vec<Object<'_>> = state.staying(uid).into_iter().filter(counts).collect();
     let ready = own.iter().filter(|pod| pod.is_ready()).count() as i64;
     let wanted = state.object(workload).map_or(1, |o| declared(&workload.kind, &o).unwrap_or(1));
-    let waiting: Vec<&Object<'_>> = own.iter().filter(|pod| !pod.is_ready() && is_waiting(pod)).collect();
+    let waiting: Vec<&Object<'_>> = own.iter().filter(|pod| !pod.is_ready()).collect();
     let title = workload.title();
     if ready >= wanted {
         let what = format!("{title} is complete: {ready} ready pods of {wanted}");
@@ -106,13 +116,14 @@ fn found(state: &State<'_>, (workload, uid): (&Workload, &str), place: Place<'_>
         return Ok(Found { is: During::Away, reasons, texts, what });
     }
     for pod in &waiting {
-        if let Some((_, reason, message)) = pod.condition("PodScheduled").filter(|c| c.0 == "False") {
-            reasons.push(reason.to_owned());
-            texts.push(message.to_owned());
-        }
         reasons.extend(containers(pod, "reason"));
         texts.extend(containers(pod, "message"));
-        reasons.extend(placed_by(pod).into_iter().map(str::to_owned));
+        // What a pod that has a node asks for explains nothing.
+        let Some((_, reason, message)) = pod.condition("PodScheduled").filter(|c| c.0 == "False") else {
+            continue;
+        };
+        reasons.push(reason.to_owned());
+        texts.push(message.to_owned());
         if let Some(pinned) = pinned_by(state, pod, place.node)? {
             let kind = match pinned.split_whitespace().nth(1) {
                 Some("nodeSelector") => "node selector",
@@ -128,33 +139,11 @@ fn found(state: &State<'_>, (workload, uid): (&Workload, &str), place: Place<'_>
     Ok(Found { is: During::Pending, reasons, texts, what })
 }
 
-/// Whether a pod waits for a place, or for its containers.
-fn is_waiting(pod: &Object<'_>) -> bool {
-    let unplaced = pod.condition("PodScheduled").is_some_and(|condition| condition.0 == "False");
-    unplaced || pod.text("/status/phase") == Some("Pending") && !containers(pod, "reason").is_empty()
-}
-
 /// Returns a field of what the containers of a pod wait for.
 fn containers(pod: &Object<'_>, field: &str) -> Vec<String> {
     let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let all = lists.iter().flat_map(|list| pod.entries(list));
     all.filter_map(|c| c["state"]["waiting"][field].as_str()).map(str::to_owned).collect()
-}
-
-/// Returns the terms of a pod that forbid it a node.
-fn placed_by(pod: &Object<'_>) -> Vec<&'static str> {
-    let required = "requiredDuringSchedulingIgnoredDuringExecution";
-    let has = |kind: &str| !pod.entries(&format!("/spec/affinity/{kind}/{required}")).is_empty();
-    let spread = pod.entries("/spec/topologySpreadConstraints");
-    let node = format!("/spec/affinity/nodeAffinity/{required}/nodeSelectorTerms");
-    let terms = [
-        (has("podAntiAffinity"), "pod anti-affinity"),
-        (has("podAffinity"), "pod affinity"),
-        (spread.iter().any(|term| term["whenUnsatisfiable"] == "DoNotSchedule"), "spread constraint"),
-        (!pod.entries(&node).is_empty(), "node affinity"),
-        (pod.at("/spec/nodeSelector").is_some(), "node selector"),
-    ];
-    terms.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect()
 }
 
 /// Returns why the pods of a kind are not replaced.
@@ -182,11 +171,11 @@ impl Found {
         let Some(because) = &rule.because else {
             return (true, format!("{what}, as expected"));
         };
-        let (wanted, title) = (plain(because), workload.title());
+        let title = workload.title();
         if let Some(reason) = self.reasons.iter().find(|reason| is_named(reason, because)) {
             return (true, format!("{title} is {word} as expected, because of {because}: {reason}"));
         }
-        match self.texts.iter().find(|text| plain(text).contains(&wanted)) {
+        match self.texts.iter().find(|text| has_words(text, because)) {
             Some(text) => {
                 (true, format!("{title} is {word} as expected, and `{because}` is in the message: {text}"))
             }
@@ -197,17 +186,41 @@ impl Found {
 
 /// Whether a reason is the one that is named. `affinity` alone does not name one of its kinds.
 fn is_named(reason: &str, because: &str) -> bool {
-    let (reason, wanted) = (plain(reason), plain(because));
-    let kinds = ["podantiaffinity", "podaffinity", "nodeaffinity"];
-    let is_kind = |text: &str| kinds.iter().find(|kind| text.starts_with(**kind)).copied();
-    match is_kind(&reason) {
-        // `anti-affinity` is that of pods.
-        Some(kind) => {
-            kind.contains(&wanted) && wanted != "affinity"
-                || reason.contains(&wanted) && wanted.len() > kind.len()
-        }
-        None => reason.contains(&wanted),
+    match plain(reason).strip_prefix("nodeaffinity") {
+        Some(_) => has_words(reason, because) && plain(because) != "affinity",
+        None => has_words(reason, because),
     }
+}
+
+/// Whether a text has some words next to each other, each whole: `image pull` is in `ErrImagePull`, `able` is not in
+/// `Unschedulable`.
+fn has_words(text: &str, words: &str) -> bool {
+    let (all, wanted) = (split(text), plain(words));
+    let begins = |from: usize| {
+        let mut joined = String::new();
+        all[from..].iter().any(|word| {
+            joined.push_str(word);
+            joined == wanted
+        })
+    };
+    !wanted.is_empty() && (0..all.len()).any(begins)
+}
+
+/// Returns the words of a text in lower case: `ErrImagePull` has three.
+fn split(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut last = ' ';
+    for c in text.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() && last.is_lowercase() {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut().into_iter().for_each(|word| word.extend(c.to_lowercase()));
+        }
+        last = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]

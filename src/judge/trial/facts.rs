@@ -59,6 +59,16 @@ pub struct Settled {
     pub error: Option<String>,
 }
 
+impl ServiceProbe {
+    /// Whether another probe asks the same.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let of = |probe: &Self| {
+            (probe.namespace.clone(), probe.service.clone(), probe.port, probe.declared.clone())
+        };
+        of(self) == of(other)
+    }
+}
+
 /// A probe of a Service's port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceProbe {
@@ -101,6 +111,9 @@ pub struct Expected {
     /// Rules of the trial file, each a [`Rule`](super::Rule). A rule of a later version may not be one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<serde_json::Value>,
+    /// The number of steps `fault` that are planned; none in records of older versions, and in stories of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<usize>,
 }
 
 /// What a probe may miss between two marks, whatever the reason. It replaces the default rules about requests.

@@ -1,7 +1,11 @@
 //! `invariants`: nothing else goes wrong while the application is on trial. Read from what is recorded anyway.
 
-use super::{facts, faults};
-use crate::event::Event;
+use std::collections::BTreeMap;
+
+use super::facts::{self, FaultStep};
+use super::faults;
+use super::state::node_of;
+use crate::event::{Change, Event, Record};
 use crate::judge::invariants::{self as rules, Away, Scope};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
@@ -13,26 +17,34 @@ const REPEATS: i64 = 20;
 const REPEATED: [&str; 2] = ["Unhealthy", "FailedScheduling"];
 /// Seconds that a pod may be Pending without a known reason.
 const PENDING: f64 = 60.0;
-/// Seconds after another pod went, or was not ready, in which a container may end because it needed that pod.
+/// Seconds by which a kubelet's report may be late: it reports every 10 s.
+const REPORT: f64 = 15.0;
+/// Seconds after another pod was away in which a container may end because it needed that pod.
 const NEEDED: f64 = 60.0;
 
 /// Judges `invariants`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let mut scope = Scope::between(evidence, "ready", "tried")?;
     scope.away = away(evidence)?;
-    let changes = scope.changes("Pod");
+    let strained = strained(evidence)?;
+    let absences = absences(&scope);
     // A Job tries again by itself.
-    let is_of_job = |pod: &Object<'_>| pod.controller().is_some_and(|owner| owner.0 == "Job");
-    let needed = |pod: &Object<'_>, at: f64| {
-        is_of_job(pod)
-            || changes.iter().any(|(when, _, other)| {
-                (at - NEEDED..=at).contains(when) && other.uid() != pod.uid() && !other.is_ready()
-            })
+    let may_end = |pod: &Object<'_>, at: f64| {
+        if owner(pod) == "Job" {
+            Some("its Job tries again")
+        } else if strained.iter().any(|hit| hit.is_on(pod) && hit.from <= at && at <= hit.to + REPORT) {
+            Some("a fault hit it, as declared")
+        } else if absences.iter().any(|one| one.uid != pod.uid() && one.from <= at && at <= one.to + NEEDED) {
+            Some("it may have needed a pod that was away shortly before")
+        } else {
+            None
+        }
     };
+    super::rules::none(finding, evidence);
     finding.watched(&gaps(evidence, &["Node"])?, |f| f.part(|f| rules::nodes_stay_ready(&scope, f)));
     finding.watched(&gaps(evidence, &["Event", "Pod"])?, |f| {
         f.part(|f| rules::no_pod_waits(&scope, PENDING, f));
-        f.part(|f| rules::no_container_fails(&scope, needed, f));
+        f.part(|f| rules::no_container_fails(&scope, may_end, f));
         f.part(|f| rules::no_sandbox_fails(&scope, f));
         f.part(|f| rules::no_repeats(&scope, (REPEATS, &REPEATED), f));
     });
@@ -72,16 +84,87 @@ fn away(evidence: &Evidence<'_>) -> Result<Vec<Away>, Missing> {
             to: second("upgraded").unwrap_or(f64::INFINITY),
         });
     }
-    // Without a fault there is no record of one.
-    if evidence
-        .records()
-        .iter()
-        .any(|r| matches!(&r.event, Event::Marked { mark } if mark.starts_with("fault ")))
-    {
-        for step in faults::steps(evidence)? {
+    for step in fault_steps(evidence)? {
+        // A fault that leaves its node excuses nothing of the node.
+        if faults::takes_node(&step) == Some(true) {
             let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
             away.push(Away { node: Some(step.node), from, to });
         }
     }
     Ok(away)
+}
+
+/// Returns the faults of steps of their own; none without such a step.
+fn fault_steps(evidence: &Evidence<'_>) -> Result<Vec<FaultStep>, Missing> {
+    let is_begin = |r: &Record| matches!(&r.event, Event::Marked { mark } if mark.starts_with("fault "));
+    match evidence.records().iter().any(is_begin) {
+        true => faults::steps(evidence),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// A fault that leaves its node, and may end containers.
+struct Strain {
+    step: FaultStep,
+    from: f64,
+    to: f64,
+}
+
+impl Strain {
+    fn is_on(&self, pod: &Object<'_>) -> bool {
+        match &self.step.pod {
+            Some(hit) => hit.split_once('/') == pod.text("/metadata/namespace").map(|of| (of, pod.name())),
+            None => node_of(pod) == self.step.node,
+        }
+    }
+}
+
+fn strained(evidence: &Evidence<'_>) -> Result<Vec<Strain>, Missing> {
+    let second = |mark: &str| Ok(evidence.mark(mark)?.mono_us as f64 / 1e6);
+    let steps = fault_steps(evidence)?.into_iter().filter(|step| faults::takes_node(step) == Some(false));
+    let one = |step: FaultStep| {
+        let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
+        Ok(Strain { step, from, to })
+    };
+    steps.map(one).collect()
+}
+
+/// A time in which a pod was not ready, in seconds on the records' clock.
+struct Absence<'r> {
+    uid: &'r str,
+    from: f64,
+    to: f64,
+}
+
+/// Returns when pods that others may need were away: from the end of their readiness, or from a fault on their node, until they were
+/// ready again or gone. A Job's pod ends by itself, and pods that each node has are needed on their own node only.
+fn absences<'r>(scope: &Scope<'_, 'r>) -> Vec<Absence<'r>> {
+    let mut open: BTreeMap<&str, Absence<'r>> = BTreeMap::new();
+    let mut nodes: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (at, change, pod) in scope.changes("Pod") {
+        let has_ended = pod.text("/status/phase") == Some("Succeeded");
+        if change == Change::Deleted || has_ended || pod.is_ready() {
+            all.extend(open.remove(pod.uid()).map(|absence| Absence { to: at, ..absence }));
+        } else if !matches!(owner(&pod), "Job") {
+            open.entry(pod.uid()).or_insert(Absence { uid: pod.uid(), from: at, to: f64::INFINITY });
+        }
+        if !matches!(owner(&pod), "DaemonSet" | "Node" | "Job") {
+            nodes.insert(pod.uid(), pod.text("/spec/nodeName").unwrap_or_default());
+        }
+    }
+    all.extend(open.into_values());
+    for away in &scope.away {
+        let is_there = |of: &&str| away.node.as_deref().is_none_or(|node| node == *of);
+        let there = nodes.iter().filter(|(_, of)| is_there(of));
+        all.extend(there.map(|(uid, _)| Absence { uid, from: away.from, to: away.to }));
+    }
+    // What was away before is nothing new.
+    all.retain(|absence| absence.from > scope.from);
+    all
+}
+
+/// Returns the kind of a pod's controller; empty without one.
+fn owner<'r>(pod: &Object<'r>) -> &'r str {
+    pod.controller().map_or("", |owner| owner.0)
 }

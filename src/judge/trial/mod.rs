@@ -9,7 +9,7 @@
 //! `drain <node>` and `drained <node>` for each worker, `upgrade` and `upgraded`. For each fault of a step of its own,
 //! `fault <number>`, `fault <number> over` before its healing, and `fault <number> healed`. From the second rollout of a workload
 //! on, its marks end with a number in brackets. Single marks: `ready`, when all waits of the start are over,
-//! `command <number>` before each command, `tried` after the last step, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
+//! `command <number>` before each command and `command <number> over` after it, `tried` after the last step, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
 
@@ -25,6 +25,7 @@ mod fault;
 mod faults;
 mod invariants;
 pub(super) mod node_loss;
+mod placement;
 mod pod_loss;
 mod ready;
 mod requests;

@@ -99,7 +99,13 @@ pub fn check(
         return Ok(());
     }
     if let Some(rule) = loss.rules.iter().find(|rule| rule.workload.is(workload)) {
-        let place = Place { marks: loss.marks, node, is_lost: true };
+        let lasted = evidence.mark(loss.marks.1)?.mono_us as f64 / 1e6 - loss.fault.at;
+        let is_short = |budget: &f64| lasted < *budget && is_replaced(workload, loss.releases);
+        let short = loss
+            .budget
+            .filter(is_short)
+            .map(|budget| format!("the fault lasted {lasted:.0} s, and Kubernetes may need {budget:.0} s"));
+        let place = Place { marks: loss.marks, node, is_lost: true, short: short.as_deref() };
         during::check_at_end(finding, evidence, (workload, uid), place, rule)?;
         if workload.kind == "StatefulSet" {
             check_one_of_a_name(finding, evidence, (workload, uid), loss.marks)?;
@@ -129,6 +135,15 @@ pub fn check(
         }
     }
     Ok(())
+}
+
+/// Whether the pods of a workload on a lost node are replaced on others.
+fn is_replaced(workload: &Workload, releases: bool) -> bool {
+    match workload.kind.as_str() {
+        "Deployment" | "ReplicaSet" | "Job" => true,
+        "StatefulSet" => releases,
+        _ => false,
+    }
 }
 
 /// Checks that a Job is complete, or runs on another node.

@@ -18,7 +18,7 @@ use crate::judge::{Evidence, Finding, Missing};
 
 mod share;
 
-use share::Share;
+use share::{Share, others_lost};
 
 /// Minimum of samples in a window: fewer prove little.
 const SAMPLES: usize = 3;
@@ -139,14 +139,39 @@ fn check_all(
     let lost =
         matches!(from, "node-loss" | "return").then(|| evidence.fact(&facts::LOST_NODE).ok()).flatten();
     let lost = silent.or(lost.as_deref());
-    let asks = |probe: &&ServiceProbe| !probe.on_worker || Some(probe.node.as_str()) != lost;
+    let asks = |probe: &&ServiceProbe| Some(probe.node.as_str()) != lost;
     if evidence.subject().is_none() {
         check_declared(finding, &between.expected, &probes);
     }
-    for probe in probes.iter().filter(|probe| probe.steady).filter(asks) {
+    let steady = || probes.iter().filter(|probe| probe.steady);
+    for probe in steady().filter(asks) {
         finding.part(|finding| between.check(finding, probe));
     }
+    let mut alone = steady().filter(|probe| !steady().any(|other| other.is_like(probe) && asks(&other)));
+    if let Some(probe) = alone.next() {
+        let (service, node) = (&probe.service, &probe.node);
+        finding.unsure(format!("Service {service}: only {node} asked, which the fault hit"));
+    }
     Ok(())
+}
+
+/// Checks the requests between two marks against the budgets of their probes. In a short time there are too few to say
+/// anything.
+pub fn check_budgets(finding: &mut Finding, evidence: &Evidence<'_>, (from, to): (&str, &str)) {
+    finding.part(|finding| {
+        let probes = evidence.fact(&facts::PROBES)?;
+        let expected = evidence.fact(&facts::EXPECTED)?;
+        let window = Window::between(evidence, from, to)?;
+        window.check_clocks(finding);
+        for probe in probes.iter().filter(|probe| probe.steady) {
+            let Some(budget) = budget_of(&expected, probe) else { continue };
+            let service = Service::of(evidence, probe, window);
+            if service.judged(f64::NEG_INFINITY).count() >= SAMPLES {
+                service.check_budget(finding, budget);
+            }
+        }
+        Ok(())
+    });
 }
 
 /// What happens while the requests are made.
@@ -193,26 +218,16 @@ impl Between<'_, '_> {
             _ => window.gaps(&kinds).iter().map(ToString::to_string).collect(),
         };
         window.check_clocks(finding);
-        let returned = returned(evidence, probe, window);
         // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
         let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
         let service = Service {
-            title: title(probe),
-            window: *window,
-            samples: match returned {
-                Some(back) => {
-                    window.samples(&probe.probe).into_iter().filter(|s| s.span().0 >= back).collect()
-                }
-                None => window.samples(&probe.probe),
-            },
-            returned: returned.is_some(),
             endings: window
                 .endings(|change, pod| selects(pod) && (pod.is_terminating() || change == Change::Deleted)),
             local,
-            on_worker: probe.on_worker,
             ready: window
                 .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
             workloads: &self.of_workloads,
+            ..Service::of(evidence, probe, *window)
         };
         if let Some(budget) = budget_of(expected, probe) {
             service.check_budget(finding, budget);
@@ -225,7 +240,11 @@ impl Between<'_, '_> {
             Meanwhile::Hit(hit) => {
                 let mut share = Share::of(&state, &object, |pod| hit.takes(pod), selects);
                 share.dependent = others_lost(&state, evidence, hit, &selects);
-                let until = service.check_share(finding, &share, hit, expected);
+                // A Service that loses nothing has no reason to fail.
+                let until = match share.lost == 0 && share.all > 0 && !share.dependent {
+                    true => f64::NEG_INFINITY,
+                    false => service.check_share(finding, &share, hit, expected),
+                };
                 service.check(finding, expected, until, self.marks)
             }
         })
@@ -243,11 +262,14 @@ fn check_declared(finding: &mut Finding, expected: &Expected, probes: &[ServiceP
     }
 }
 
-/// Returns the second at which the node of a probe began to come back, if it was lost before the window.
+/// Returns the second at which the node of a probe last began to come back, if it was lost before the window.
 fn returned(evidence: &Evidence<'_>, probe: &ServiceProbe, window: &Window<'_>) -> Option<f64> {
-    let lost = evidence.fact(&facts::LOST_NODE).ok()?;
-    let back = evidence.mark("return").ok()?.mono_us as f64 / 1e6;
-    (probe.on_worker && lost == probe.node && back <= window.span().0).then_some(back)
+    let lost = evidence.fact(&facts::LOST_NODE).ok().map(|node| (node, "return".to_owned()));
+    let steps = evidence.facts(&facts::FAULTS).unwrap_or_default().into_iter();
+    let hit = steps.filter(|step| step.pod.is_none()).map(|step| (step.node.clone(), step.over()));
+    let own = lost.into_iter().chain(hit).filter(|(node, _)| *node == probe.node);
+    let back = own.filter_map(|(_, mark)| Some(evidence.mark(&mark).ok()?.mono_us as f64 / 1e6));
+    back.filter(|back| *back <= window.span().0).max_by(f64::total_cmp)
 }
 
 fn title(probe: &ServiceProbe) -> String {
@@ -261,20 +283,6 @@ fn title(probe: &ServiceProbe) -> String {
 fn budget_of<'e>(expected: &'e Expected, probe: &ServiceProbe) -> Option<&'e OutageBudget> {
     let own = probe.declared.as_ref().and_then(|name| expected.budgets.get(name));
     own.or_else(|| expected.budgets.get("*"))
-}
-
-/// Whether a fault hit a ready pod of the trial that the Service does not select: the Service's pods may need it.
-fn others_lost(
-    state: &State<'_>,
-    evidence: &Evidence<'_>,
-    hit: &Hit<'_, '_>,
-    selects: &impl Fn(&Object<'_>) -> bool,
-) -> bool {
-    let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
-    let uids: Vec<&str> = all.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
-    state.of_kind("Pod").any(|pod| {
-        hit.takes(&pod) && pod.is_ready() && !selects(&pod) && uids.iter().any(|uid| state.is_of(&pod, uid))
-    })
 }
 
 /// Returns the number of ready pods of each workload of the trial in a window.
@@ -320,15 +328,6 @@ fn serves(evidence: &Evidence<'_>, own: &[Workload], selects: &impl Fn(&Object<'
     pods.filter(|pod| selects(pod)).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
 }
 
-/// Whether a request found no server: what a server needs itself does not explain that. An unknown text counts as a
-/// request that a server may have received.
-fn is_unconnected(sample: &Sample<'_>) -> bool {
-    // The texts are curl's for the time before a connection is open, and those of the TCP probe.
-    let says = |words: &str| sample.detail.contains(words);
-    let refused = sample.outcome == Outcome::Refused && !sample.is_answer();
-    refused || says("Connection timed out after") || says("no connection in time")
-}
-
 /// Whether a number was zero at a moment near a request.
 fn is_zero_near(counts: &Counts, sample: &Sample<'_>) -> bool {
     let (began, ended) = sample.span();
@@ -338,6 +337,24 @@ fn is_zero_near(counts: &Counts, sample: &Sample<'_>) -> bool {
 }
 
 impl<'r> Service<'r, '_> {
+    /// The requests of a probe in a window, and nothing that explains them.
+    fn of(evidence: &Evidence<'r>, probe: &ServiceProbe, window: Window<'r>) -> Self {
+        let returned = returned(evidence, probe, &window);
+        let mut samples = window.samples(&probe.probe);
+        samples.retain(|sample| returned.is_none_or(|back| sample.span().0 >= back));
+        Self {
+            title: title(probe),
+            window,
+            samples,
+            returned: returned.is_some(),
+            endings: Vec::new(),
+            local: false,
+            on_worker: probe.on_worker,
+            ready: Vec::new(),
+            workloads: &[],
+        }
+    }
+
     /// The samples whose requests were in flight in the window, after a second.
     fn judged(&self, after: f64) -> impl Iterator<Item = &Sample<'r>> {
         let (from, to) = self.window.span();
@@ -517,56 +534,5 @@ impl<'r> Service<'r, '_> {
         if silence > SILENCE {
             finding.unsure(format!("{}: no request for {silence:.1} s", self.title));
         }
-    }
-
-    /// Checks that no more requests failed after the loss of a node than the share of the endpoints that the node had,
-    /// until its loss must be noticed. Returns the second until which this is judged.
-    fn check_share(
-        &self,
-        finding: &mut Finding,
-        share: &Share,
-        hit: &Hit<'_, '_>,
-        expected: &Expected,
-    ) -> f64 {
-        let (title, fault) = (&self.title, hit.fault);
-        let until = hit.until.unwrap_or(fault.at + expected.detection);
-        let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
-        let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).filter(is_in).collect();
-        let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !self.had_no_pod(s);
-        let failed: Vec<&&Sample<'_>> = all.iter().filter(failed).collect();
-        let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
-        let (count, blamed, total) = (failed.len(), failed.iter().filter(starved).count(), all.len());
-        let ratio = |part: usize| part as f64 / total.max(1) as f64;
-        let lasted = failed.iter().map(|s| s.span().1).fold(fault.at, f64::max) - fault.at;
-        let later = self.judged(until).filter(|s| s.outcome != Outcome::Acknowledged).count();
-        let then = if later == 0 { "none".to_owned() } else { later.to_string() };
-        let what = format!(
-            "{title}: {:.0} % of {total} requests failed for {lasted:.1} s ({} of {} endpoints was lost), {then} after \
-             that",
-            100.0 * ratio(count),
-            share.lost,
-            share.all
-        );
-        let unconnected = failed.iter().filter(|s| is_unconnected(s)).count();
-        let lost = share.ratio();
-        let chance = CHANCE * (lost * (1.0 - lost) / total.max(1) as f64).sqrt();
-        let (most, surely) = (lost + expected.margin, lost + expected.margin.max(chance));
-        if total == 0 {
-            finding.unsure(format!("{title}: no request in the {:.0} s after the loss", expected.detection));
-        } else if lost >= 1.0 || ratio(count) <= most {
-            finding.check(true, what);
-        } else if let Some(why) = share.uneven {
-            finding.unsure(format!("{what}; {why}"));
-        } else if share.dependent && ratio(unconnected) <= most {
-            // A server that waits for another workload answers with an error, or late.
-            finding.unsure(format!(
-                "{what}; the node also had a pod of another workload, which the answers may need"
-            ));
-        } else if ratio(count) <= surely {
-            finding.unsure(format!("{what}: too few requests to tell this from chance"));
-        } else {
-            finding.check_unless_starved(false, ratio(count - blamed) <= most, what);
-        }
-        until
     }
 }

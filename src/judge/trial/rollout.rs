@@ -71,7 +71,9 @@ fn rounds(evidence: &Evidence<'_>) -> Result<Option<Vec<Rollout>>, Missing> {
         })
         .collect();
     let all = evidence.facts(&facts::ROLLOUTS).unwrap_or_default();
-    let is_old = all.is_empty() && !begun.iter().any(|place| place.ends_with(')'));
+    // Newer records of planned steps say how many faults are planned.
+    let is_planned = evidence.fact(&facts::EXPECTED).is_ok_and(|expected| expected.faults.is_some());
+    let is_old = all.is_empty() && !is_planned && !begun.iter().any(|place| place.ends_with(')'));
     match is_old {
         true if evidence.records_of(&facts::ROLLOUTS).next().is_none() => Ok(None),
         _ if begun.len() == all.len() => Ok(Some(all)),
@@ -100,7 +102,13 @@ fn check_round(finding: &mut Finding, evidence: &Evidence<'_>, round: &Rollout) 
     requests::check(finding, evidence, &from, &to);
 }
 
-/// Checks that the rollout brought its images to every pod.
+/// Whether a rollout leaves a pod as it is: a partition leaves the pods below it.
+fn is_kept(workload: &Workload, object: &Object<'_>, pod: &Object<'_>) -> bool {
+    workload.kind == "StatefulSet"
+        && ordinal(&workload.name, pod.name()).is_some_and(|n| n < partition(object))
+}
+
+/// Checks that the rollout brought its images to every pod that it replaces.
 fn check_images(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -109,7 +117,10 @@ fn check_images(
 ) -> Result<(), Missing> {
     let (title, uid) = (round.workload.title(), uid(evidence, to, &round.workload)?);
     let checks = at_mark(evidence, to, |state| {
-        let pods = state.staying(uid);
+        let mut pods = state.staying(uid);
+        if let Some(object) = state.object(&round.workload) {
+            pods.retain(|pod| !is_kept(&round.workload, &object, pod));
+        }
         let check = |(container, image): (&String, &String)| {
             let runs = |pod: &Object<'_>| {
                 let lists =
@@ -142,11 +153,7 @@ fn check_replaced(
         finding.check(true, format!("{title} replaces no pod by itself (OnDelete)"));
         return Ok(());
     }
-    // A partition leaves the pods below it as they are.
-    let kept = |pod: &Object<'_>| {
-        workload.kind == "StatefulSet"
-            && ordinal(&workload.name, pod.name()).is_some_and(|n| n < partition(&object))
-    };
+    let kept = |pod: &Object<'_>| is_kept(workload, &object, pod);
     let old: Vec<Object<'_>> = before.staying(uid).into_iter().filter(|pod| !kept(pod)).collect();
     if old.is_empty() {
         return Err(Missing(format!("{title} had no pod to replace at `{from}`")));

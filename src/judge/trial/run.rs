@@ -1,6 +1,6 @@
 //! `run`: every command of the trial ends with 0.
 
-use super::{facts, rules};
+use super::{facts, requests, rules};
 use crate::event::{Event, Record};
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
@@ -8,7 +8,8 @@ use crate::judge::{Evidence, Finding, Holds, Missing};
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     rules::none(finding, evidence);
     let all = evidence.facts(&facts::COMMANDS)?;
-    let is_begun = |r: &&Record| matches!(&r.event, Event::Marked { mark } if mark.starts_with("command "));
+    let number = |mark: &str| mark.strip_prefix("command ").and_then(|number| number.parse::<usize>().ok());
+    let is_begun = |r: &&Record| matches!(&r.event, Event::Marked { mark } if number(mark).is_some());
     let begun = evidence.records().iter().filter(is_begun).count();
     if begun != all.len() {
         return Err(Missing(format!("{begun} commands began, and {} ends were recorded", all.len())));
@@ -32,6 +33,14 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
                 format!("`{command}` did not end by itself after {:.1} s: {}", run.took, run.output),
             ),
         };
+    }
+    let is_planned = evidence.fact(&facts::EXPECTED).is_ok_and(|expected| expected.faults.is_some());
+    for number in 1..=begun {
+        let marks = (format!("command {number}"), format!("command {number} over"));
+        // Records of older versions have no such mark.
+        if is_planned || evidence.mark(&marks.1).is_ok() {
+            requests::check_budgets(finding, evidence, (&marks.0, &marks.1));
+        }
     }
     Ok(())
 }

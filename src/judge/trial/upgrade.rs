@@ -4,7 +4,7 @@ use super::drain::check_stopped;
 use super::facts::{self, Workload};
 use super::state::{State, uid};
 use super::workloads::check_complete;
-use super::{check_settled, requests, summarise, workloads};
+use super::{check_settled, requests, rules, summarise, workloads};
 use crate::judge::upgrade::lives::{self, Life, Restarts};
 use crate::judge::upgrade::{DRAIN, KUBELET, SLACK, StepCost, carried_out, costs, gaps_in_drains};
 use crate::judge::{Evidence, Finding, Missing};
@@ -23,6 +23,7 @@ const OOM_KILLED: &str = "OOMKilled";
 
 /// Judges `upgrade`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    rules::none(finding, evidence);
     let workloads = workloads(evidence)?;
     let upgraded = evidence.fact(&facts::UPGRADED)?;
     let (from, to) = (evidence.mark("upgrade")?, evidence.mark("upgraded")?);

@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
+use super::placement::{HOSTNAME, selector_admits, terms_admit};
 use super::state::State;
 use crate::judge::Missing;
 use crate::judge::object::Object;
 
-/// The label with a node's host name.
-const HOSTNAME: &str = "kubernetes.io/hostname";
 /// Folders of the node itself: a pod that mounts them keeps no data there.
 const OF_THE_NODE: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib/kubelet"];
 
@@ -118,39 +117,30 @@ fn is_written(pod: &Object<'_>, volume: &str) -> bool {
 /// # Errors
 /// [`Missing`] if the node, a claim of the pod or its volume was not recorded.
 pub fn pinned_by(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<Option<String>, Missing> {
-    let recorded = state.of_kind("Node").find(|n| n.name() == node);
+    let nodes: Vec<Object<'_>> = state.of_kind("Node").collect();
+    let recorded = nodes.iter().find(|n| n.name() == node);
     let recorded = recorded.ok_or_else(|| Missing(format!("node {node} was not recorded")))?;
     let host = recorded.label(HOSTNAME).unwrap_or(node);
-    if pod.at("/spec/nodeSelector").and_then(|labels| labels.get(HOSTNAME)).is_some_and(|name| name == host) {
-        return Ok(Some(format!("its nodeSelector names {host}")));
+    let is_only = |admits: &dyn Fn(&Object<'_>) -> bool| {
+        nodes.iter().all(|other| admits(other) == (other.name() == node))
+    };
+    if nodes.len() > 1 && is_only(&|node| selector_admits(pod, node)) {
+        let named = pod.at("/spec/nodeSelector").is_some_and(|labels| labels.get(HOSTNAME).is_some());
+        let verb = if named { "names" } else { "admits" };
+        return Ok(Some(format!("its nodeSelector {verb} {host}{}", if named { "" } else { " only" })));
     }
-    let terms = pod.entries(
+    let of_pod = pod.entries(
         "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
     );
-    if name_only(terms, host, node) {
+    let is_pinned = |terms: &[Value]| !terms.is_empty() && is_only(&|node| terms_admit(terms, node));
+    if is_pinned(of_pod) {
         return Ok(Some(format!("its node affinity names {host} only")));
     }
     for volume in pod.entries("/spec/volumes") {
         let Some((_, disk)) = disk_of(state, pod, volume)? else { continue };
-        if name_only(disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms"), host, node) {
+        if is_pinned(disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms")) {
             return Ok(Some(format!("its volume {} is on {host} only", disk.name())));
         }
     }
     Ok(None)
-}
-
-/// Whether each of some node selector terms names this node and no other. The terms are alternatives.
-fn name_only(terms: &[Value], host: &str, node: &str) -> bool {
-    let one = |expression: &Value, key: &str, name: &str| {
-        expression["key"] == *key
-            && expression["operator"] == "In"
-            && expression["values"].as_array().is_some_and(|values| values.len() == 1 && values[0] == *name)
-    };
-    let has = |term: &Value, list: &str, key: &str, name: &str| {
-        term[list].as_array().is_some_and(|all| all.iter().any(|expression| one(expression, key, name)))
-    };
-    let names = |term: &Value| {
-        has(term, "matchExpressions", HOSTNAME, host) || has(term, "matchFields", "metadata.name", node)
-    };
-    !terms.is_empty() && terms.iter().all(names)
 }

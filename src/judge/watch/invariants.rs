@@ -28,7 +28,7 @@ pub fn pending(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
 /// Judges `containers`.
 pub fn containers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     watched(evidence, finding, &["Pod"], |finding| {
-        rules::no_container_fails(&scope(evidence)?, |_, _| false, finding)
+        rules::no_container_fails(&scope(evidence)?, |_, _| None, finding)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Whether the steps of a trial file fit its manifests and its cluster.
 
+use serde_json::Value;
+
 use super::{RolloutPart, Step, TrialError, TrialFile, WorkloadRefError};
 use crate::cluster::Topology;
 use crate::judge::trial::facts::Workload;
@@ -16,9 +18,13 @@ impl TrialFile {
     pub(in crate::trial) fn check_against(&self, trial: &Trial) -> Result<(), TrialError> {
         let own = workloads::declared(&trial.manifest, "");
         let is_open = !custom::declared(&trial.manifest, "").is_empty();
+        // What the steps before leave behind.
+        let manifest = trial.manifest();
+        let object = |w: &Workload| workloads::object(&manifest, w).map(|object| object.body.clone());
+        let mut bodies: Vec<Value> = own.iter().map(|w| object(w).unwrap_or_default()).collect();
         for (at, step) in self.steps.iter().enumerate() {
             let flaw = match step {
-                Step::RolloutOf(part) => flaw_of(part, trial, &own, is_open),
+                Step::RolloutOf(part) => flaw_of(part, trial, (&own, &mut bodies), is_open),
                 Step::Fault(part) => {
                     let found = part.target.of.as_ref().map(|of| (of.to_string(), of.among(&own)));
                     found.and_then(|(of, found)| missing(found, is_open).map(|error| (of, error.to_string())))
@@ -53,8 +59,18 @@ fn missing(found: Result<&Workload, WorkloadRefError>, is_open: bool) -> Option<
 }
 
 /// Returns the wrong word of a rollout, and what is wrong.
-fn flaw_of(part: &RolloutPart, trial: &Trial, own: &[Workload], is_open: bool) -> Option<(String, String)> {
+/// Otherwise the rollout changes the objects.
+fn flaw_of(
+    part: &RolloutPart,
+    trial: &Trial,
+    (own, bodies): (&[Workload], &mut [Value]),
+    is_open: bool,
+) -> Option<(String, String)> {
     let of = part.workload.as_ref();
+    if let (None, Some((None, to))) = (of, part.change()) {
+        let what = "nothing says what is replaced: name the `workload`, or the image as FROM=";
+        return Some((to.to_owned(), format!("{what}{to}")));
+    }
     if let Some(of) = of {
         if !ROLLED_OUT.contains(&of.kind()) {
             return Some((
@@ -68,16 +84,19 @@ fn flaw_of(part: &RolloutPart, trial: &Trial, own: &[Workload], is_open: bool) -
         }
     }
     let image = part.image.as_ref()?;
-    // `--image` may replace the name that the file means.
-    let manifests = [trial.manifest.clone(), trial.manifest()];
+    let replaced: Vec<(String, String)> = trial.images.replaced().collect();
+    let renamed = part.renamed(replaced.iter().map(|(from, to)| (from.as_str(), to.as_str())));
     let named = of.map(|of| of.among(own).into_iter().collect::<Vec<_>>());
     let of_kind = own.iter().filter(|w| ROLLED_OUT.contains(&w.kind.as_str()));
     let meant: Vec<&Workload> = named.unwrap_or_else(|| of_kind.collect());
-    let has = |w: &&&Workload| {
-        let objects = manifests.iter().filter_map(|manifest| workloads::object(manifest, w));
-        objects.into_iter().any(|object| !part.containers(&object.body).is_empty())
-    };
-    let found: Vec<&Workload> = meant.iter().filter(has).copied().collect();
+    let mut found: Vec<&Workload> = Vec::new();
+    for (workload, body) in own.iter().zip(bodies).filter(|(workload, _)| meant.contains(workload)) {
+        let chosen = if part.containers(body).is_empty() { &renamed } else { part };
+        if !chosen.containers(body).is_empty() {
+            chosen.apply(body);
+            found.push(workload);
+        }
+    }
     let place = of.map_or("no workload".to_owned(), |of| format!("{of}: no container"));
     if found.is_empty() && (of.is_some() || !is_open) {
         let what = match part.change() {

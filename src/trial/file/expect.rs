@@ -1,11 +1,11 @@
 //! Expectations of a trial file: each becomes a rule in the record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Step, TrialError, TrialFile, WorkloadRef};
+use super::{Step, TrialError, TrialFile, WorkloadRef, WorkloadRefError};
 use crate::judge::trial::{DataRule, During, Fate, Named, Rule, WorkloadRule};
 use crate::trial::{Trial, custom, workloads};
 
@@ -170,19 +170,27 @@ impl TrialFile {
     /// [`TrialError::File`] with the line of the expectation.
     pub(in crate::trial) fn check_expected(&self, trial: &Trial) -> Result<(), TrialError> {
         let own = workloads::declared(&trial.manifest, "");
-        if !custom::declared(&trial.manifest, "").is_empty() {
-            return Ok(());
-        }
-        let volumes = volumes(trial);
+        let is_open = !custom::declared(&trial.manifest, "").is_empty();
+        let (volumes, of_pods) = (volumes(trial), volumes_of_pods(trial));
         for (at, part) in self.expect.iter().enumerate() {
-            if let Some(error) = part.workload.as_ref().and_then(|of| of.among(&own).err()) {
+            let error = part.workload.as_ref().and_then(|of| of.among(&own).err());
+            if let Some(error) = error.filter(|e| !(is_open && matches!(e, WorkloadRefError::None { .. }))) {
                 return Err(self.places.expectation(at, "workload", error.to_string()));
             }
             let is_there = |volume: &str| {
                 let of_set = |name: &String| name.ends_with('-') && volume.starts_with(name.as_str());
                 volumes.iter().any(|name| name == volume || of_set(name))
             };
-            if let Some(DataPart { volume, .. }) = part.data.as_ref().filter(|part| !is_there(&part.volume)) {
+            let named = part.data.as_ref().map(|part| part.volume.as_str()).unwrap_or_default();
+            if let Some(holders) = of_pods.get(named).filter(|holders| holders.len() > 1) {
+                let why = format!(
+                    "several volumes are called {named}: of {}; name the claim or the PersistentVolume",
+                    holders.iter().cloned().collect::<Vec<_>>().join(", ")
+                );
+                return Err(self.places.expectation(at, named, why));
+            }
+            let missing = part.data.as_ref().filter(|part| !is_open && !is_there(&part.volume));
+            if let Some(DataPart { volume, .. }) = missing {
                 let known: Vec<&str> = volumes.iter().map(|name| name.trim_end_matches('-')).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let why = format!("no volume is called {volume}; the volumes: {known}");
@@ -191,6 +199,19 @@ impl TrialFile {
         }
         Ok(())
     }
+}
+
+/// Returns the names of volumes in templates of pods, each with the workloads that have it.
+fn volumes_of_pods(trial: &Trial) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for object in trial.manifest.objects() {
+        let lists = ["/spec/template/spec/volumes", "/spec/volumes"];
+        let all = lists.iter().filter_map(|list| object.body.pointer(list)?.as_array()).flatten();
+        for name in all.filter_map(|volume| volume["name"].as_str()) {
+            found.entry(name.to_owned()).or_default().insert(format!("{} {}", object.kind(), object.name()));
+        }
+    }
+    found
 }
 
 /// Returns the names of volumes and of claims in the manifests. One that ends with `-` is the beginning of the names of the claims that

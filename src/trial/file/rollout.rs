@@ -13,7 +13,7 @@ pub struct RolloutPart {
     /// The workload, such as `deployment/shop`. Without it, every workload that runs the image.
     pub workload: Option<WorkloadRef>,
     /// The image that it runs from then on: `FROM=TO`, where FROM is a container or the image that it runs, with or without its
-    /// tag; or `TO` for a workload with one container. TO is an image of the container engine. Without it, a restart.
+    /// tag; or `TO` for one `workload` with one container. TO is an image of the container engine. Without it, a restart.
     pub image: Option<String>,
 }
 
@@ -58,6 +58,29 @@ impl RolloutPart {
         match named.is_empty() {
             true => all.into_iter().filter(|c| c.image == from || repository(&c.image) == from).collect(),
             false => named,
+        }
+    }
+
+    /// The same with the image that the trial has put in the place of FROM, if it has.
+    pub fn renamed<'a>(&self, mut replaced: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let is_it = |from: &str, old: &str| old == from || repository(old) == from;
+        let new = self.change().and_then(|(from, to)| {
+            let from = from?;
+            let (_, now) = replaced.find(|(old, _)| is_it(from, old))?;
+            Some(format!("{now}={to}"))
+        });
+        Self { workload: self.workload.clone(), image: new.or_else(|| self.image.clone()) }
+    }
+
+    /// Gives the containers of an object's template the image.
+    pub fn apply(&self, object: &mut Value) {
+        let Some((_, to)) = self.change() else { return };
+        for Container { list, name, .. } in self.containers(object) {
+            let all =
+                object.pointer_mut(&format!("/spec/template/spec/{list}")).and_then(Value::as_array_mut);
+            for container in all.into_iter().flatten().filter(|container| container["name"] == *name) {
+                container["image"] = to.into();
+            }
         }
     }
 

@@ -67,7 +67,8 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
             steady: false,
         });
     }
-    let started = futures::future::join_all(ports.iter().map(|asked| one(s, node, (asked, ports.len())))).await;
+    let started =
+        futures::future::join_all(ports.iter().map(|asked| one(s, node, (asked, ports.len())))).await;
     for (asked, (path, name, lines, steady)) in ports.iter().zip(started) {
         running.push(lines);
         if steady {

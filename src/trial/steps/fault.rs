@@ -1,5 +1,6 @@
 //! Injects a fault of the trial file, waits, heals it, and waits until everything is complete again.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -153,7 +154,8 @@ async fn aim<'s>(ground: &Ground<'s>, part: &FaultPart) -> Result<Aim<'s>, Failu
     let own = pods_of(s, workload).await?;
     let count = |node: &Node| own.iter().filter(|pod| pods::node(pod) == node.name).count();
     let mut running: Vec<&Node> = nodes.filter(|node| count(node) > 0).collect();
-    running.sort_by(|a, b| count(b).cmp(&count(a)).then_with(|| a.name.cmp(&b.name)));
+    // Without its control plane a cluster shows little.
+    running.sort_by_key(|node| (node.role != Role::Worker, Reverse(count(node)), node.name.clone()));
     let node = *running
         .first()
         .ok_or_else(|| format!("{} runs no pod: the fault has no target", workload.title()))?;

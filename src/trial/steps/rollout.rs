@@ -63,7 +63,14 @@ async fn containers(
     workload: &Workload,
     part: &RolloutPart,
 ) -> Result<Vec<Container>, Failure> {
-    Ok(part.containers(&api(ground, workload).get(&workload.name).await?.data))
+    let object = api(ground, workload).get(&workload.name).await?.data;
+    let found = part.containers(&object);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let replaced: Vec<(String, String)> = ground.trial.images.replaced().collect();
+    let renamed = part.renamed(replaced.iter().map(|(from, to)| (from.as_str(), to.as_str())));
+    Ok(renamed.containers(&object))
 }
 
 async fn one(ground: &Ground<'_>, workload: &Workload, part: Option<&RolloutPart>) -> Result<(), Failure> {

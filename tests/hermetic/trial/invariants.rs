@@ -3,6 +3,7 @@
 use rstest::rstest;
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use seatrial::judge::trial::facts;
 use serde_json::{Value, json};
 
 use super::lies::starve;
@@ -56,6 +57,30 @@ fn other_away(story: &mut Story, mark: &str) {
     story.insert_after(mark, changed(pod));
 }
 
+/// A pod of a Job that has not started.
+fn of_job() -> Value {
+    let mut pod = pod("tick-1", ("tick", "Job", "tick"), "u-tick", "w2");
+    pod["status"] = json!({"phase": "Pending", "conditions": []});
+    pod
+}
+
+/// A pod that never was ready.
+fn away_before() -> Value {
+    let mut pod = pod("stranger-1", ("stranger", "ReplicaSet", "stranger-1"), "u-stranger", "w2");
+    pod["status"]["conditions"][0]["status"] = json!("False");
+    pod
+}
+
+/// The first fault takes processor time from a node.
+fn slow(story: &mut Story, node: &str) {
+    story.each(|event| {
+        let Event::Observed { what, value, .. } = event else { return };
+        if what == facts::FAULTS.name() && value["step"] == "fault 1" {
+            (value["fault"], value["node"]) = (json!("slow-cpu"), json!(node));
+        }
+    });
+}
+
 /// A pod of `web` is Pending from a mark on, for a reason or without.
 fn waits(story: &mut Story, mark: &str, reason: Option<Value>) {
     let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w1");
@@ -92,6 +117,11 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
 #[case::crashed(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "container c of pod shop/web-2-h ended with 1 (Error)")]
 #[case::crashed_and_starved(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); starve(s, "upgraded", "tried"); }, Inconclusive, "ended with 1 (Error)")]
 #[case::crashed_after_another_pod_went(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); other_away(s, "command 1"); }, Passed, "it may have needed a pod that was away shortly before")]
+#[case::crashed_after_its_node_was_lost(|s: &mut Story| ends(s, "node-loss", 1, "Error"), Passed, "it may have needed a pod that was away shortly before")]
+#[case::crashed_while_another_is_away(|s: &mut Story| { other_away(s, "command 1"); later(s, "tried"); ends(s, "tried", 1, "Error"); }, Passed, "")]
+#[case::crashed_after_a_job(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); s.insert_after("command 1", changed(of_job())); }, Failed, "ended with 1 (Error)")]
+#[case::crashed_while_a_stranger_was_away(|s: &mut Story| { s.insert_before("ready", changed(away_before())); later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "ended with 1 (Error)")]
+#[case::a_node_under_another_fault(|s: &mut Story| { slow(s, "w3"); away(s, "w3", ("fault 1", "fault 1 over")); }, Failed, "node w3 was not ready for")]
 #[case::waits_without_a_reason(|s: &mut Story| waits(s, "command 1", None), Failed, "60 s are allowed without a known reason")]
 #[case::waits_for_a_node(|s: &mut Story| waits(s, "command 1", Some(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}))), Passed, "Unschedulable: no room")]
 #[case::no_sandbox(|s: &mut Story| { later(s, "command 1"); event(s, "FailedCreatePodSandBox", 1); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-h: it says why")]

@@ -1,7 +1,12 @@
 //! The endpoints that a Service loses by a fault.
 
-use super::super::state::State;
+use super::super::facts::{self, Expected};
+use super::super::state::{State, uid_in};
+use super::{CHANCE, Hit, Reason, Service};
+use crate::event::Outcome;
+use crate::judge::availability::Sample;
 use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding};
 
 /// The endpoints of a Service that a fault hit.
 pub struct Share {
@@ -37,5 +42,87 @@ impl Share {
 
     pub fn ratio(&self) -> f64 {
         if self.all == 0 { 1.0 } else { self.lost as f64 / self.all as f64 }
+    }
+}
+
+/// Whether a fault hit a ready pod that the Service does not select, of the trial or of the cluster's DNS: the Service's pods may
+/// need it.
+pub fn others_lost(
+    state: &State<'_>,
+    evidence: &Evidence<'_>,
+    hit: &Hit<'_, '_>,
+    selects: &impl Fn(&Object<'_>) -> bool,
+) -> bool {
+    let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
+    let uids: Vec<&str> = all.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
+    // The label of CoreDNS in clusters of kubeadm (cmd/kubeadm/app/phases/addons/dns/manifests.go).
+    let is_dns = |pod: &Object<'_>| pod.label("k8s-app") == Some("kube-dns");
+    let is_needed = |pod: &Object<'_>| is_dns(pod) || uids.iter().any(|uid| state.is_of(pod, uid));
+    let is_dns_recorded = state.of_kind("Pod").any(|pod| is_dns(&pod));
+    (hit.pod.is_none() && !is_dns_recorded)
+        || state
+            .of_kind("Pod")
+            .any(|pod| hit.takes(&pod) && pod.is_ready() && !selects(&pod) && is_needed(&pod))
+}
+
+/// Whether a request found no server: what a server needs itself does not explain that. An unknown text counts as a
+/// request that a server may have received.
+fn is_unconnected(sample: &Sample<'_>) -> bool {
+    // The texts are curl's for the time before a connection is open, and those of the TCP probe.
+    let says = |words: &str| sample.detail.contains(words);
+    let refused = sample.outcome == Outcome::Refused && !sample.is_answer();
+    refused || says("Connection timed out after") || says("no connection in time")
+}
+
+impl<'r> Service<'r, '_> {
+    /// Checks that no more requests failed after the loss of a node than the share of the endpoints that the node had,
+    /// until its loss must be noticed. Returns the second until which this is judged.
+    pub(super) fn check_share(
+        &self,
+        finding: &mut Finding,
+        share: &Share,
+        hit: &Hit<'_, '_>,
+        expected: &Expected,
+    ) -> f64 {
+        let (title, fault) = (&self.title, hit.fault);
+        let until = hit.until.unwrap_or(fault.at + expected.detection);
+        let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
+        let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).filter(is_in).collect();
+        let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !self.had_no_pod(s);
+        let failed: Vec<&&Sample<'_>> = all.iter().filter(failed).collect();
+        let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
+        let (count, blamed, total) = (failed.len(), failed.iter().filter(starved).count(), all.len());
+        let ratio = |part: usize| part as f64 / total.max(1) as f64;
+        let lasted = failed.iter().map(|s| s.span().1).fold(fault.at, f64::max) - fault.at;
+        let later = self.judged(until).filter(|s| s.outcome != Outcome::Acknowledged).count();
+        let then = if later == 0 { "none".to_owned() } else { later.to_string() };
+        let what = format!(
+            "{title}: {:.0} % of {total} requests failed for {lasted:.1} s ({} of {} endpoints was lost), {then} after \
+             that",
+            100.0 * ratio(count),
+            share.lost,
+            share.all
+        );
+        let unconnected = failed.iter().filter(|s| is_unconnected(s)).count();
+        let lost = share.ratio();
+        let chance = CHANCE * (lost * (1.0 - lost) / total.max(1) as f64).sqrt();
+        let (most, surely) = (lost + expected.margin, lost + expected.margin.max(chance));
+        if total == 0 {
+            finding.unsure(format!("{title}: no request in the {:.0} s after the loss", expected.detection));
+        } else if lost >= 1.0 || ratio(count) <= most {
+            finding.check(true, what);
+        } else if let Some(why) = share.uneven {
+            finding.unsure(format!("{what}; {why}"));
+        } else if share.dependent && ratio(unconnected) <= most {
+            // A server that waits for another workload answers with an error, or late.
+            finding.unsure(format!(
+                "{what}; the node also had a pod of another workload, which the answers may need"
+            ));
+        } else if ratio(count) <= surely {
+            finding.unsure(format!("{what}: too few requests to tell this from chance"));
+        } else {
+            finding.check_unless_starved(false, ratio(count - blamed) <= most, what);
+        }
+        until
     }
 }
