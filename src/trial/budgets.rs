@@ -137,7 +137,10 @@ mod tests {
 
     #[test]
     fn a_name_is_that_of_one_probe() {
-        let of = |space: &str| SHOP.replace("{name: shop}", &format!("{{name: shop, namespace: {space}}}"));
+        let of = |space: &str| {
+            let shop = SHOP.replace("{name: shop}", &format!("{{name: shop, namespace: {space}}}"));
+            shop.replace("{name: s,", &format!("{{namespace: {space}, name: s,"))
+        };
         let both = [of("a"), "\n---\n".into(), of("b")].concat();
         let wrong = with(&both, &["shop=longest:2s"]).unwrap_err().to_string();
         assert!(wrong.contains("2 probes are called shop"), "{wrong}");

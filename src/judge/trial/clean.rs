@@ -25,12 +25,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         left.retain(|one| workloads.iter().any(|workload| is_word(one, &workload.name)));
     }
     // Older records have these errors among what was left.
-    let unanswered = evidence.fact(&facts::UNANSWERED).unwrap_or_default();
-    let is_about = |text: &String| match evidence.subject() {
-        Some(_) => workloads.iter().any(|workload| is_word(text, &workload.name)),
-        None => true,
-    };
-    for text in unanswered.iter().filter(|text| is_about(text)) {
+    let mut unanswered = evidence.fact(&facts::UNANSWERED).unwrap_or_default();
+    if evidence.subject().is_some() {
+        unanswered.retain(|one| workloads.iter().any(|workload| is_word(one, &workload.name)));
+    }
+    for text in unanswered {
         finding.unsure(format!("the API server gave no answer: {text}"));
     }
     let titles: Vec<String> = workloads.iter().map(facts::Workload::title).collect();

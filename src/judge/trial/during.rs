@@ -186,10 +186,7 @@ impl Found {
 
 /// Whether a reason is the one that is named. `affinity` alone does not name one of its kinds.
 fn is_named(reason: &str, because: &str) -> bool {
-    match plain(reason).strip_prefix("nodeaffinity") {
-        Some(_) => has_words(reason, because) && plain(because) != "affinity",
-        None => has_words(reason, because),
-    }
+    plain(because) != "affinity" && has_words(reason, because)
 }
 
 /// Whether a text has some words next to each other, each whole: `image pull` is in `ErrImagePull`, `able` is not in

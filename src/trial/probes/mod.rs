@@ -130,8 +130,8 @@ async fn one<'a>(
     (None, name, lines, steady)
 }
 
-/// Returns the pause between two requests of each of so many probes on one node: many ask more slowly, so that the node has
-/// a source port for each connection.
+/// Returns the pause between two requests of each of so many probes on one node. Many ask more slowly: a node has only
+/// so many source ports.
 fn pause(own: Duration, probes: usize) -> Duration {
     own.max(PORT.saturating_mul(probes.try_into().unwrap_or(u32::MAX)).min(SLOWEST))
 }
