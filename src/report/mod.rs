@@ -6,12 +6,15 @@ use crate::hint::{FailureKind, Hint};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
+mod advice;
 mod build;
 mod clusters;
 mod faults;
+mod github;
 mod html;
 mod json;
 mod junit;
+mod markdown;
 #[cfg(all(feature = "suites", not(feature = "internals")))]
 pub(crate) mod pairs;
 #[cfg(all(feature = "suites", feature = "internals"))]
@@ -28,9 +31,11 @@ mod units;
 #[cfg(feature = "suites")]
 mod upgrade_steps;
 
+pub use github::GitHub;
 pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
+pub use markdown::Markdown;
 pub use read::read;
 pub use rejudge::{Change, Rejudged, rejudge};
 pub use run::{
@@ -56,7 +61,7 @@ pub trait Format: Sync + Debug {
 }
 
 /// The formats that are part of seatrial.
-pub static FORMATS: &[&dyn Format] = &[&Terminal, &Json, &Junit, &Html];
+pub static FORMATS: &[&dyn Format] = &[&Terminal, &Json, &Junit, &Html, &Markdown, &GitHub];
 
 /// The properties of the terminal that shows a report. Only [`Terminal`] uses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -233,7 +233,7 @@ async fn every_error_is_one_line_in_lower_case_and_a_hint() {
 async fn the_same_log_gives_the_same_bytes() {
     let home = Home::new();
     home.keep("20261124-091500-3f7a", &fixture());
-    for format in ["json", "junit", "html", "terminal"] {
+    for format in ["json", "junit", "html", "terminal", "markdown", "github"] {
         let args = ["report", "last", "--format", format];
         assert_eq!(home.seatrial(&args).await.out, home.seatrial(&args).await.out, "{format}");
     }
@@ -393,7 +393,7 @@ async fn judging_a_recorded_story_again_gives_the_same_bytes() {
     let home = Home::new();
     let story = judged_story();
     home.keep("20261124-151229-5eed", &story);
-    for format in ["json", "junit", "html", "terminal"] {
+    for format in ["json", "junit", "html", "terminal", "markdown", "github"] {
         let report = home.seatrial(&["report", "last", "--format", format]).await;
         let judged = home.seatrial(&["judge", "last", "--format", format]).await;
         assert_eq!((judged.code, judged.err.as_str()), (0, ""), "{format}");

@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::too_many_arguments, reason = "a made-up story is one short call for each record")]
 
+mod ci_formats;
 mod cli;
 mod cluster_lock;
 mod deletion;

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::story::value_in;
 
 /// A run of both parts with a node stop.
-fn recorded() -> Vec<Record> {
+pub(crate) fn recorded() -> Vec<Record> {
     event::read(&fixture()).expect("the fixture is a log")
 }
 

@@ -1,0 +1,30 @@
+//! What a reader can do about a claim that did not pass.
+
+use super::{ClaimReport, RunReport};
+use crate::judge::Conclusion;
+
+/// The mark in front of a hint in the text of a check.
+const MARK: &str = "hint: ";
+
+/// Returns what to do about a claim: the hint of the check that decided it, or the command that shows the evidence.
+/// None for a claim that passed.
+pub(super) fn hint(report: &RunReport, claim: &ClaimReport) -> Option<String> {
+    if claim.verdict == Conclusion::Passed {
+        return None;
+    }
+    let decisive = claim.details.iter().filter(|check| check.starts_with(&format!("{}:", claim.verdict)));
+    let own = decisive.chain([&claim.evidence]).find_map(|text| text.split_once(MARK));
+    Some(match own {
+        Some((_, hint)) => hint.to_owned(),
+        None => format!(
+            "seatrial report {} --open shows the timeline; logs are in bundle/",
+            report.run
+        ),
+    })
+}
+
+/// Returns what decided a claim: its evidence without a hint, which [`hint`] returns.
+pub(super) fn message(claim: &ClaimReport) -> &str {
+    let text = claim.evidence.split_once(MARK).map_or(claim.evidence.as_str(), |(before, _)| before);
+    text.trim_end_matches([' ', '.'])
+}
