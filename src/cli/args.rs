@@ -57,6 +57,8 @@ pub enum Command {
     /// Judge a finished run again, from its records; needs no cluster
     Judge(JudgeArgs),
     /// List every claim that can be proved
+    /// Merge the reports of several runs, such as the shards of a CI job, into one
+    Merge(MergeArgs),
     Claims(ClaimsArgs),
     /// Print the JSON Schema of a file that people write
     Schema(SchemaArgs),
@@ -167,6 +169,23 @@ pub struct JudgeArgs {
 /// Arguments of `claims`.
 #[derive(Debug, clap::Args)]
 pub struct ClaimsArgs {
+/// Arguments of `merge`.
+#[derive(Debug, clap::Args)]
+pub struct MergeArgs {
+    /// The runs: their folders, ids or prefixes of ids
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<String>,
+    /// Number of runs that there must be; with fewer the result is at best inconclusive
+    #[arg(long, value_name = "N")]
+    pub expect: Option<usize>,
+    /// Folder for report.html, junit.xml and report.json [default: a new folder in the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Output format
+    #[arg(long, default_value = "terminal")]
+    pub format: String,
+}
+
     /// Ids to show, such as A1 [default: all]
     pub ids: Vec<String>,
 }

@@ -17,6 +17,7 @@ mod kubeconfig;
 mod list;
 mod load;
 mod node_name;
+mod merge;
 mod plan;
 mod reap;
 mod report;
@@ -140,6 +141,7 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
         Command::Report(args) => report::report(settings, catalogue, args).await,
         Command::Judge(args) => judge::judge(settings, catalogue, args),
         Command::Claims(args) => claims::claims(catalogue, args),
+        Command::Merge(args) => merge::merge(settings, catalogue, args),
         Command::Schema(args) => schema::schema(args),
         Command::Fault(args) => match &args.command {
             FaultCommand::List(args) => fault::list(settings, catalogue, args),

@@ -18,7 +18,7 @@ pub(super) fn hint(report: &RunReport, claim: &ClaimReport) -> Option<String> {
         Some((_, hint)) => hint.to_owned(),
         None => format!(
             "seatrial report {} --open shows the timeline; logs are in bundle/",
-            report.run
+            report.run_of(&claim.suite)
         ),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport};
+use super::run::{ClaimReport, Note, RunReport, StepReport, Substitution, SuiteReport};
 use super::stories::{Clock, Story, stories};
 use super::units::millis;
 #[cfg(feature = "suites")]
@@ -175,24 +175,9 @@ fn unended(records: &[Record]) -> bool {
 
 fn empty(records: &[Record]) -> RunReport {
     RunReport {
-        schema: SCHEMA,
         run: records.first().map(|r| r.run.clone()).unwrap_or_default(),
-        verdict: Conclusion::Inconclusive,
-        counts: Counts::default(),
-        defects: Vec::new(),
-        seatrial: String::new(),
         started: records.iter().map(|r| r.at).min(),
-        took: 0.0,
-        profile: String::new(),
-        profile_because: String::new(),
-        claims: Vec::new(),
-        suites: Vec::new(),
-        faults: Vec::new(),
-        substitutions: Vec::new(),
-        clusters: Vec::new(),
-        machine: BTreeMap::new(),
-        notes: Vec::new(),
-        timelines: Vec::new(),
+        ..RunReport::default()
     }
 }
 
@@ -224,6 +209,7 @@ fn suite(story: &Story<'_>, name: &str, claims: &[ClaimReport], clock: &Clock) -
     let broke = if error.is_some() { Conclusion::Failed } else { Conclusion::Passed };
     SuiteReport {
         name: name.into(),
+        run: None,
         verdict: claims.iter().map(|c| c.verdict).chain([broke]).max().unwrap_or(broke),
         cluster: story.last(|r| r.scope.cluster.clone()),
         namespace: story.last(|r| r.scope.namespace.clone()),

@@ -106,6 +106,7 @@ fn suite_section(report: &RunReport, suite: &SuiteReport) -> Markup {
                 (measured(suite.took))
                 @if let Some(cluster) = &suite.cluster { ", cluster " code { (cluster) } }
                 @if let Some(namespace) = &suite.namespace { ", namespace " code { (namespace) } }
+                @if let Some(run) = &suite.run { ", run " code { (run) } }
             }
             @if let Some(error) = &suite.error { p.broke { b { "The story broke: " } (error) } }
             @for left in &suite.left { p.quiet { b { "Left behind: " } (left) } }

@@ -53,7 +53,7 @@ fn test_suite(report: &RunReport, suite: &SuiteReport) -> TestSuite {
     let mut tests = TestSuite::new(suite.name.as_str());
     tests.time = Some(seconds(suite.took));
     let began = report.started.and_then(|at| at.checked_add(seconds(suite.began)).ok());
-    tests.add_property(("run", report.run.as_str()));
+    tests.add_property(("run", report.run_of(&suite.name)));
     tests.timestamp = began.and_then(|at| at.to_string().parse().ok());
     if let Some(cluster) = report.clusters.iter().find(|c| Some(&c.name) == suite.cluster.as_ref()) {
         tests.add_property(("cluster", cluster.name.as_str()));

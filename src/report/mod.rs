@@ -15,6 +15,7 @@ mod html;
 mod json;
 mod junit;
 mod markdown;
+mod merge;
 #[cfg(all(feature = "suites", not(feature = "internals")))]
 pub(crate) mod pairs;
 #[cfg(all(feature = "suites", feature = "internals"))]
@@ -23,6 +24,7 @@ mod read;
 mod rejudge;
 mod rows;
 mod run;
+mod shift;
 mod stories;
 mod terminal;
 mod texts;
@@ -36,6 +38,7 @@ pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;
+pub use merge::{Merged, merge};
 pub use read::read;
 pub use rejudge::{Change, Rejudged, rejudge};
 pub use run::{

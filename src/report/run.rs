@@ -94,6 +94,9 @@ pub struct ClaimReport {
 pub struct SuiteReport {
     /// Its name, with the Kubernetes version if it ran more than once.
     pub name: String,
+    /// Its run; none if the report is about one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The worst verdict of its claims, or failed if the story broke.
     pub verdict: Conclusion,
     /// The cluster it ran on.
@@ -298,7 +301,39 @@ pub struct Note {
     pub text: String,
 }
 
+impl Default for RunReport {
+    /// Returns the report of no records, which is inconclusive.
+    fn default() -> Self {
+        Self {
+            schema: SCHEMA,
+            run: String::new(),
+            verdict: Conclusion::Inconclusive,
+            counts: Counts::default(),
+            defects: Vec::new(),
+            seatrial: String::new(),
+            started: None,
+            took: 0.0,
+            profile: String::new(),
+            profile_because: String::new(),
+            claims: Vec::new(),
+            suites: Vec::new(),
+            faults: Vec::new(),
+            substitutions: Vec::new(),
+            clusters: Vec::new(),
+            machine: BTreeMap::new(),
+            notes: Vec::new(),
+            timelines: Vec::new(),
+        }
+    }
+}
+
 impl RunReport {
+    /// Returns the id of the run that a suite is from.
+    pub fn run_of<'a>(&'a self, suite: &str) -> &'a str {
+        let known = self.suites.iter().find(|s| s.name == suite).and_then(|s| s.run.as_deref());
+        known.unwrap_or(&self.run)
+    }
+
     /// Returns the claims of one suite.
     pub fn claims_of<'a>(&'a self, suite: &'a str) -> impl Iterator<Item = &'a ClaimReport> {
         self.claims.iter().filter(move |c| c.suite == suite)

@@ -46,7 +46,7 @@ fn of_claim(it: &mut ClaimReport, change: &mut impl FnMut(&mut String)) {
 }
 
 fn of_suite(it: &mut SuiteReport, change: &mut impl FnMut(&mut String)) {
-    let maybe = it.cluster.iter_mut().chain(&mut it.namespace).chain(&mut it.error);
+    let maybe = it.cluster.iter_mut().chain(&mut it.namespace).chain(&mut it.error).chain(&mut it.run);
     maybe.chain([&mut it.name]).chain(&mut it.left).for_each(&mut *change);
     for step in &mut it.steps {
         step.error.iter_mut().chain([&mut step.name]).for_each(&mut *change);

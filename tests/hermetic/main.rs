@@ -22,6 +22,7 @@ mod junit;
 mod lies;
 mod load_balancer;
 mod manifests;
+mod merged;
 mod missing_evidence;
 mod mysql;
 mod out_of_service;
