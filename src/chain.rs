@@ -33,7 +33,77 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
             break;
         }
     }
-    sanitise::line(&text)
+    sanitise::line(&plain(&text))
+}
+
+/// What client libraries and Rust say, and the same for people. The order matters: an entry may contain a later one.
+const WORDS: [(&str, &str); 23] = [
+    ("Error in the hyper legacy client: ", ""),
+    ("ServiceError: ", ""),
+    ("HyperError: ", ""),
+    ("HttpError: ", ""),
+    ("error trying to connect", "no connection"),
+    ("tcp connect error", "no connection"),
+    ("client error (Connect)", "no connection"),
+    ("client error (SendRequest)", "the request was not answered"),
+    ("client error (ChannelClosed)", "the connection was closed"),
+    ("client error (Canceled)", "the request was dropped"),
+    ("connection closed before message completed", "the connection was closed before the answer"),
+    ("error shutting down connection", "the connection was closed"),
+    ("operation was canceled", "the request was dropped"),
+    ("invalid HTTP version parsed", "the answer is not HTTP"),
+    ("invalid HTTP status-code parsed", "the answer is not HTTP"),
+    ("received corrupt message of type InvalidContentType", "the server does not speak TLS"),
+    ("invalid peer certificate: UnknownIssuer", "the server's certificate is from an unknown issuer"),
+    ("dns error: failed to lookup address information", "the name cannot be resolved"),
+    ("deadline has elapsed", "timed out"),
+    ("Socket not found", "the socket does not exist"),
+    ("no connection: No such file or directory", "no connection: the socket does not exist"),
+    ("no connection: Connection refused", "Connection refused: nothing listens there"),
+    ("Input/output error: Input/output error", "Input/output error"),
+];
+
+/// Returns the text of an error in words for people: without names of client libraries and without error numbers. The
+/// system's own words stay, because judges and people search for them.
+pub(crate) fn plain(text: &str) -> String {
+    let mut text = numberless(text);
+    for (theirs, ours) in WORDS {
+        // Replacements join parts that say the same.
+        if text.contains(theirs) {
+            text = once(&text.replace(theirs, ours));
+        }
+    }
+    text
+}
+
+/// Removes the numbers of system errors, such as ` (os error 2)`: the words before a number say the same.
+fn numberless(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(MARK) {
+        let after = rest[at + MARK.len()..].trim_start_matches(|c: char| c.is_ascii_digit());
+        kept.push_str(&rest[..at]);
+        rest = match after.strip_prefix(')') {
+            Some(after) => after,
+            None => {
+                kept.push_str(MARK);
+                &rest[at + MARK.len()..]
+            }
+        };
+    }
+    kept + rest
+}
+
+/// Removes a part between colons that repeats the part before it.
+fn once(text: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split(": ") {
+        if parts.last() != Some(&part) {
+            parts.push(part);
+        }
+    }
+    parts.join(": ")
 }
 
 /// Returns the API server's answer: its message with code and reason.
@@ -63,6 +133,25 @@ mod tests {
         let fake = |text, source: Option<Fake>| Fake { text, source: source.map(Box::new) };
         let error = fake("failed: refused", Some(fake("refused", Some(fake("no route", None)))));
         assert_eq!(chain(&error), "failed: refused: no route");
+    }
+
+    #[test]
+    fn words_of_libraries_become_words_for_people() {
+        for (theirs, ours) in [
+            ("Error in the hyper legacy client: client error (Connect): x", "no connection: x"),
+            (
+                "client error (Connect): tcp connect error: Connection refused (os error 111)",
+                "Connection refused: nothing listens there",
+            ),
+            (
+                "no connection: No such file or directory (os error 2)",
+                "no connection: the socket does not exist",
+            ),
+            ("m.yaml: No such file or directory (os error 2): y", "m.yaml: No such file or directory: y"),
+            ("in the log: a: a (os error x) (os error 5", "in the log: a: a (os error x) (os error 5"),
+        ] {
+            assert_eq!(plain(theirs), ours);
+        }
     }
 
     #[test]

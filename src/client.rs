@@ -9,7 +9,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, Resource, Status};
 use serde::de::DeserializeOwned;
 
-use crate::chain::answered;
+use crate::chain::{answered, plain};
 use crate::deadline::Deadline;
 use crate::hint::{FailureKind, Hint};
 use crate::{retry, sanitise};
@@ -180,7 +180,7 @@ impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(*status),
-            other => Self { text: sanitise::line(&innermost(&other)), status: None },
+            other => Self { text: sanitise::line(&plain(&innermost(&other))), status: None },
         }
     }
 }
@@ -191,7 +191,7 @@ impl From<kube::runtime::watcher::Error> for ApiError {
         match error {
             Error::InitialListFailed(e) | Error::WatchStartFailed(e) | Error::WatchFailed(e) => e.into(),
             Error::WatchError(status) => Self::from_status(*status),
-            other => Self { text: sanitise::line(&innermost(&other)), status: None },
+            other => Self { text: sanitise::line(&plain(&innermost(&other))), status: None },
         }
     }
 }

@@ -49,7 +49,7 @@ pub struct Output {
 #[derive(thiserror::Error)]
 pub enum ExecError {
     /// The program does not exist or may not be run.
-    #[error("failed to start `{command}`")]
+    #[error("failed to start `{command}`{}", unfound(.source))]
     Start {
         /// The command as text.
         command: String,
@@ -79,6 +79,14 @@ pub enum ExecError {
         /// Its standard error so far.
         stderr: String,
     },
+}
+
+/// Says what "no such file" means for a program.
+fn unfound(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => ": the program is not there, or not in PATH",
+        _ => "",
+    }
 }
 
 /// Shows the command with secrets recognised by shape removed, without environment and input.

@@ -4,15 +4,16 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::chain::chain;
 use crate::config::{Proxies, Settings};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::exec::{Exec, ExecError};
-use crate::hint::Hint;
+use crate::hint::{Hint, lasting};
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
-use crate::cli::show;
+use crate::cli::{exit, show};
 
 /// The result of one check.
 struct Finding {
@@ -82,8 +83,8 @@ async fn engine(address: &str) -> Vec<Finding> {
     let facts = match facts {
         Ok(facts) => facts,
         Err(error) => {
-            let hint = error.hint().or_else(|| Some("make bootstrap".into()));
-            return vec![Finding { what, state: Health::Bad, found: error.to_string(), hint }];
+            let hint = exit::hint(&error).or_else(|| Some("make bootstrap".into()));
+            return vec![Finding { what, state: Health::Bad, found: chain(&error), hint }];
         }
     };
     let mut findings = vec![good(
@@ -120,7 +121,7 @@ fn proxies(proxies: &Proxies) -> Finding {
     let what = "proxy for nodes";
     match proxies.check() {
         Ok(()) => good(what, proxies.to_string()),
-        Err(error) => Finding { what, state: Health::Bad, found: error.to_string(), hint: error.hint() },
+        Err(error) => Finding { what, state: Health::Bad, found: chain(&error), hint: error.hint() },
     }
 }
 
@@ -132,7 +133,7 @@ async fn docker() -> Finding {
         Err(error) => Finding {
             what,
             state: Health::Bad,
-            found: error.to_string(),
+            found: chain(&error),
             hint: Some("make bootstrap, or install the docker command line, which kind runs".into()),
         },
     }
@@ -150,7 +151,7 @@ async fn kind(program: &Path) -> Finding {
             format!("{version}; topologies and node images need kind {KIND}")
         }
         Ok(version) => version,
-        Err(error) => error.to_string(),
+        Err(error) => chain(&error),
     };
     let hint = format!("scripts/tools, or set SEATRIAL_KIND to the path of kind {KIND}");
     Finding { what: "kind", state, found, hint: (state != Health::Good).then_some(hint) }
@@ -160,7 +161,8 @@ async fn kind(program: &Path) -> Finding {
 async fn said(program: &Path, argument: &str) -> Result<String, ExecError> {
     let soon = Deadline::after(Duration::from_secs(10));
     let output = Exec::new(program).arg(argument).run(soon).await?;
-    Ok(output.stdout.trim().to_owned())
+    // Go's name for the machine, which the kernel and `uname` call x86_64.
+    Ok(output.stdout.trim().replace("linux/amd64", "linux x86_64"))
 }
 
 fn disk(dir: &Path, what: &'static str) -> Finding {
@@ -178,7 +180,7 @@ fn disk(dir: &Path, what: &'static str) -> Finding {
                     .then(|| format!("building all images and one cluster need up to {} GiB", DISK >> 30)),
             }
         }
-        Err(error) => Finding { what, state: Health::Bad, found: error.to_string(), hint: None },
+        Err(error) => Finding { what, state: Health::Bad, found: chain(&error), hint: None },
     }
 }
 
@@ -192,7 +194,7 @@ fn folder(state: &Path) -> Finding {
         Err(error) => Finding {
             what,
             state: Health::Bad,
-            found: format!("{}: {error}", state.display()),
+            found: format!("{}: {}", state.display(), chain(&error)),
             hint: Some("set SEATRIAL_STATE to a writable folder".into()),
         },
     }
@@ -211,7 +213,7 @@ fn inotify() -> Vec<Finding> {
         let limit: u64 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
         let enough = limit >= wanted;
         let state = if enough { Health::Good } else { Health::Doubtful };
-        let hint = (!enough).then(|| format!("sysctl fs.inotify.{name}={wanted}"));
+        let hint = (!enough).then(|| lasting(&[format!("fs.inotify.{name}={wanted}")]));
         Some(Finding { what, state, found: limit.to_string(), hint })
     };
     limits.into_iter().filter_map(find).collect()
@@ -225,7 +227,7 @@ fn builder() -> Finding {
         Err(error) => Finding {
             what,
             state: Health::Doubtful,
-            found: error.to_string(),
+            found: chain(&error),
             hint: Some("needed only for the profile `offline`".into()),
         },
     }

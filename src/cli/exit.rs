@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::Error;
 
 use crate::catalogue::Ambiguous;
+use crate::chain::plain;
 use crate::client::ClientError;
 use crate::cluster::{ClusterError, topology::TopologyError};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, DEFAULT_ADDRESS};
 use crate::engine::EngineError;
 use crate::event::EventError;
 use crate::fault::FaultError;
@@ -166,7 +167,7 @@ pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
             chain.push(text);
         }
     }
-    let mut lines = vec![format!("error: {}", chain.join(": "))];
+    let mut lines = vec![format!("error: {}", plain(&chain.join(": ")))];
     lines.extend(hint(&**error).map(|hint| format!("hint: {hint}")));
     (code(&**error).unwrap_or(Exit::Internal), lines)
 }
@@ -176,9 +177,22 @@ pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
     known(error).find_map(Hint::failure).map(Exit::from)
 }
 
-/// Returns the hint of the first error in a chain that has one.
+/// Returns the hint of the first error in a chain that has one. If `DOCKER_HOST` leads to no engine, the hint says so:
+/// the engine that everything else on this machine uses may be running.
 pub fn hint(error: &(dyn StdError + 'static)) -> Option<String> {
-    known(error).find_map(Hint::hint)
+    let host = crate::cli::environment("DOCKER_HOST").filter(|host| !host.is_empty());
+    hint_with(error, host.as_deref())
+}
+
+fn hint_with(error: &(dyn StdError + 'static), docker_host: Option<&str>) -> Option<String> {
+    let dead = std::iter::successors(Some(error), |&e| StdError::source(e)).any(|e| {
+        let engine = e.downcast_ref::<EngineError>();
+        engine.is_some_and(|e| matches!(e, EngineError::Unreachable { .. }) && !e.is_denied())
+    });
+    match docker_host.filter(|host| dead && *host != DEFAULT_ADDRESS) {
+        Some(host) => Some(format!("unset DOCKER_HOST, or start the engine at {host}")),
+        None => known(error).find_map(Hint::hint),
+    }
 }
 
 /// Returns the errors of a chain that can say what they are, the outermost first.
@@ -264,6 +278,19 @@ mod tests {
         assert_eq!(exit, Exit::Unavailable);
         assert_eq!(lines[0].matches("MissingEndpoints").count(), 1, "{lines:?}");
         assert_eq!(lines[1], "hint: kubectl describe apiservice v1.x.test");
+    }
+
+    #[tokio::test]
+    async fn only_a_variable_that_leads_elsewhere_is_to_be_unset() {
+        let error = crate::engine::Engine::connect("tcp://127.0.0.1:1").await.unwrap_err();
+        let unset = hint_with(&error, Some("tcp://127.0.0.1:1")).unwrap();
+        assert_eq!(unset, "unset DOCKER_HOST, or start the engine at tcp://127.0.0.1:1");
+        for host in [None, Some(DEFAULT_ADDRESS)] {
+            let start = hint_with(&error, host).unwrap();
+            assert!(start.contains("systemctl start docker"), "{start}");
+        }
+        let other = EngineError::TooOld { found: "1.20".into(), need: "1.41".into() };
+        assert_eq!(hint_with(&other, Some("tcp://127.0.0.1:1")).unwrap(), "install Docker 20.10 or newer");
     }
 
     #[test]

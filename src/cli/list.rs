@@ -34,6 +34,7 @@ fn lines(cluster: &ClusterSummary) -> String {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     let state = match &cluster.state {
         ListedState::Complete => "complete".to_owned(),
+        ListedState::BeingCreated(who) => format!("being created by {who}"),
         ListedState::Incomplete(why) => format!("incomplete: {why}"),
         ListedState::Foreign(why) => {
             format!("foreign: {why}; if nobody needs it: seatrial down {} --force", cluster.name)

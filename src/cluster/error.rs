@@ -11,7 +11,7 @@ use crate::config::{IdentityError, ProxyError};
 use crate::engine::{EngineError, WHERE_IT_RUNS};
 use crate::exec::ExecError;
 use crate::fault::FaultError;
-use crate::hint::{FailureKind, Hint};
+use crate::hint::{FailureKind, Hint, lasting};
 use crate::image::ImageError;
 
 /// Why a cluster could not be obtained, or may not be used.
@@ -225,8 +225,11 @@ impl ClusterError {
 fn few_inotify() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?;
     let instances: u32 = text.trim().parse().ok()?;
-    (instances < 512)
-        .then(|| "sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576".into())
+    (instances < 512).then(|| {
+        lasting(
+            &["fs.inotify.max_user_instances=1024", "fs.inotify.max_user_watches=1048576"].map(Into::into),
+        )
+    })
 }
 
 impl Hint for ClusterError {

@@ -53,6 +53,8 @@ pub struct ClusterSummary {
 pub enum ListedState {
     /// The cluster is complete. Whether it is ready is checked when it is leased.
     Complete,
+    /// A process is creating the cluster.
+    BeingCreated(String),
     /// The cluster has to be created again.
     Incomplete(String),
     /// The cluster belongs to somebody else.
@@ -105,6 +107,10 @@ impl Clusters {
                     }
                 }
             };
+            let state = match (state, creator(record.as_ref(), &holders)) {
+                (ListedState::Incomplete(_), Some(who)) => ListedState::BeingCreated(who),
+                (state, _) => state,
+            };
             // A cluster whose faults cannot be read does not hide the others either.
             let (faults, faults_unknown) = match open_faults(settings, &name) {
                 Ok(faults) => (faults, None),
@@ -144,5 +150,53 @@ impl Clusters {
                 Err(ClusterError::Unknown { name: name.into() })
             }
         }
+    }
+}
+
+/// Returns the process that is creating a cluster, with its name if it is a holder. None if the cluster's creation
+/// ended, or the process that began it is dead.
+fn creator(record: Option<&Record>, holders: &[Holder]) -> Option<String> {
+    let maker = record.filter(|record| !record.complete)?.made_by.as_ref().filter(|maker| maker.lives())?;
+    let holder = holders.iter().find(|holder| holder.pid == maker.pid);
+    Some(match holder {
+        Some(holder) => format!("{} (process {})", holder.who, holder.pid),
+        None => format!("process {}", maker.pid),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::lease::lock::{Access, Stage};
+    use crate::fault::Owner;
+
+    #[test]
+    fn a_cluster_has_a_creator_only_while_that_process_creates_it() {
+        let mut record: Record = serde_json::from_value(serde_json::json!({
+            "name": "c", "topology": "one", "kubernetes": "1.34.4", "image": "i", "workloads": [],
+            "created_at": "2026-12-01T00:00:00Z", "complete": false, "made_by": Owner::me(),
+        }))
+        .unwrap();
+        let me = format!("process {}", std::process::id());
+        assert_eq!(creator(Some(&record), &[]), Some(me));
+        let holder = Holder {
+            who: "up".into(),
+            pid: std::process::id(),
+            access: Access::Exclusive,
+            stage: Stage::Preparing,
+            since: Timestamp::now(),
+        };
+        let named = format!("up (process {})", std::process::id());
+        assert_eq!(creator(Some(&record), &[holder]), Some(named));
+        record.complete = true;
+        assert_eq!(creator(Some(&record), &[]), None);
+        // No process has this number.
+        record = Record {
+            made_by: Some(Owner { pid: u32::MAX >> 1, started: Some(1) }),
+            complete: false,
+            ..record
+        };
+        assert_eq!(creator(Some(&record), &[]), None);
+        assert_eq!(creator(None, &[]), None);
     }
 }

@@ -7,7 +7,7 @@ mod proxies;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use address::AddressError;
+pub use address::{AddressError, DEFAULT as DEFAULT_ADDRESS};
 pub use identity::{CONTROL_LABEL, IdentityError, OWNED_BY_LABEL, StateId};
 pub use proxies::{Proxies, ProxyError};
 

@@ -7,7 +7,7 @@ use bollard::errors::Error as ApiError;
 use super::Power;
 use crate::chain;
 use crate::exec::tail;
-use crate::hint::{FailureKind, Hint};
+use crate::hint::{FailureKind, Hint, as_root};
 use crate::secret::hide_shapes;
 
 /// Why the engine did not do what it was asked to do.
@@ -161,6 +161,11 @@ impl EngineError {
         }
     }
 
+    /// Whether the engine's socket exists, and this user may not use it.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if denied(source))
+    }
+
     /// Makes an error of the engine's answer, with the variant that fits.
     pub(super) fn api(doing: String, source: ApiError) -> Self {
         let message = source.to_string();
@@ -212,16 +217,17 @@ impl Hint for EngineError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreachable { source, .. } if denied(source) => {
-                Some("sudo usermod -aG docker $USER, then log in again".into())
+            Self::Unreachable { .. } if self.is_denied() => {
+                Some(format!("{}, then log in again", as_root("usermod -aG docker $USER")))
             }
             Self::Unreachable { .. } => {
-                Some("start Docker (sudo systemctl start docker), or set DOCKER_HOST".into())
+                Some(format!("start Docker ({}), or set DOCKER_HOST", as_root("systemctl start docker")))
             }
             Self::TooOld { .. } => Some("install Docker 20.10 or newer".into()),
-            Self::NotDocker { .. } => {
-                Some("sudo systemctl start docker, and set DOCKER_HOST to its socket or unset it".into())
-            }
+            Self::NotDocker { .. } => Some(format!(
+                "{}, and set DOCKER_HOST to its socket or unset it",
+                as_root("systemctl start docker")
+            )),
             Self::OtherNetwork { .. } => Some(WHERE_IT_RUNS.into()),
             Self::NoSpace { .. } => Some("docker system df; docker image prune".into()),
             Self::NotRunning { container, power: Power::Paused, .. } => {

@@ -31,6 +31,7 @@ mod ownership;
 mod ownership_attacks;
 mod ownership_meetings;
 mod passing_histories;
+mod plain_errors;
 mod pod_nodes;
 mod pod_rules;
 mod printed_texts;
