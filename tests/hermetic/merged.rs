@@ -16,7 +16,7 @@ fn of(id: &str, mut records: Vec<Record>) -> RunReport {
 }
 
 fn started_later(mut records: Vec<Record>, seconds: i64) -> Vec<Record> {
-    records.iter_mut().for_each(|r| r.at = r.at + jiff::SignedDuration::from_secs(seconds));
+    records.iter_mut().for_each(|r| r.at += jiff::SignedDuration::from_secs(seconds));
     records
 }
 
