@@ -7,7 +7,7 @@ SEATRIAL = target/release/seatrial
 # The scripts call the built programs by this path, so it must not depend on the environment or cargo's configuration.
 export CARGO_TARGET_DIR := target
 
-.PHONY: features upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants rust
+.PHONY: dist features upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants rust
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bootstrap: ## Install a container engine, kind and build tools if missing; raise
 
 build: ## Build the command line
 	cargo build --locked --release
+
+dist: rust ## Build a static program for Linux x86_64 with completions, man pages and checksums: dist/
+	scripts/dist
 
 up: rust bootstrap build ## Create a cluster and keep it (TOPOLOGY=three)
 	$(SEATRIAL) up --topology $(or $(TOPOLOGY),three)

@@ -22,7 +22,7 @@ use crate::suite::Suite;
 use crate::cli::exit::Stop;
 use crate::cli::watch_args::WatchArgs;
 
-pub use trial::{PlanArgs, Schema, SchemaArgs, TrialArgs, TrialInput};
+pub use trial::{GenerateArgs, PlanArgs, Schema, SchemaArgs, TrialArgs, TrialInput};
 
 /// Proves how a Kubernetes cluster behaves when it matters.
 #[derive(Debug, Parser)]
@@ -56,12 +56,14 @@ pub enum Command {
     Report(ReportArgs),
     /// Judge a finished run again, from its records; needs no cluster
     Judge(JudgeArgs),
-    /// List every claim that can be proved
     /// Merge the reports of several runs, such as the shards of a CI job, into one
     Merge(MergeArgs),
+    /// List every claim that can be proved
     Claims(ClaimsArgs),
     /// Print the JSON Schema of a file that people write
     Schema(SchemaArgs),
+    /// Write shell completions and man pages into a folder
+    Generate(GenerateArgs),
     /// Create or reuse a cluster, and keep it
     Up(UpArgs),
     /// Delete clusters
@@ -166,9 +168,6 @@ pub struct JudgeArgs {
     pub format: String,
 }
 
-/// Arguments of `claims`.
-#[derive(Debug, clap::Args)]
-pub struct ClaimsArgs {
 /// Arguments of `merge`.
 #[derive(Debug, clap::Args)]
 pub struct MergeArgs {
@@ -186,6 +185,9 @@ pub struct MergeArgs {
     pub format: String,
 }
 
+/// Arguments of `claims`.
+#[derive(Debug, clap::Args)]
+pub struct ClaimsArgs {
     /// Ids to show, such as A1 [default: all]
     pub ids: Vec<String>,
 }
@@ -384,7 +386,7 @@ pub struct ReapArgs {
 impl Args {
     /// Reads the command line. Ends the process with a message if the command line is wrong.
     pub fn read(catalogue: &Catalogue) -> Self {
-        let matches = offering(Args::command(), catalogue).get_matches();
+        let matches = command(catalogue).get_matches();
         Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -496,6 +498,11 @@ impl TypedValueParser for ProfileParser {
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         self.0.possible_values()
     }
+}
+
+/// Returns the definition of the whole command line, with the choices of the catalogue.
+pub fn command(catalogue: &Catalogue) -> clap::Command {
+    offering(Args::command(), catalogue)
 }
 
 /// Adds the choices of the catalogue to the command and to all its subcommands.

@@ -10,14 +10,15 @@ mod exit;
 mod fault;
 mod fault_clear;
 mod fault_hold;
+mod generate;
 mod images;
 mod interrupted;
 mod judge;
 mod kubeconfig;
 mod list;
 mod load;
-mod node_name;
 mod merge;
+mod node_name;
 mod plan;
 mod reap;
 mod report;
@@ -140,9 +141,10 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
         Command::Reap(args) => reap::reap(settings, catalogue, args).await,
         Command::Report(args) => report::report(settings, catalogue, args).await,
         Command::Judge(args) => judge::judge(settings, catalogue, args),
-        Command::Claims(args) => claims::claims(catalogue, args),
         Command::Merge(args) => merge::merge(settings, catalogue, args),
+        Command::Claims(args) => claims::claims(catalogue, args),
         Command::Schema(args) => schema::schema(args),
+        Command::Generate(args) => generate::generate(catalogue, args),
         Command::Fault(args) => match &args.command {
             FaultCommand::List(args) => fault::list(settings, catalogue, args),
             FaultCommand::Clear(args) => fault_clear::clear(settings, catalogue, args).await,

@@ -15,6 +15,7 @@ mod fake_api;
 mod fake_engine;
 mod fault;
 mod fault_list;
+mod generated;
 mod ha;
 mod host_folder;
 mod image_build;

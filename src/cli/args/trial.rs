@@ -1,4 +1,4 @@
-//! Arguments of `plan`, `trial` and `schema`.
+//! Arguments of `plan`, `trial`, `schema` and `generate`.
 
 use std::path::PathBuf;
 
@@ -93,4 +93,12 @@ pub struct SchemaArgs {
 pub enum Schema {
     /// The trial file
     Trial,
+}
+
+/// Arguments of `generate`.
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// Folder that gets the folders `completions` and `man`
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
