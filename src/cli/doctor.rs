@@ -90,8 +90,8 @@ async fn engine(address: &str) -> Vec<Finding> {
     let mut findings = vec![good(
         what,
         format!(
-            "{} at {address} on {}, {}, cgroup v{}",
-            facts.version, facts.os, facts.storage_driver, facts.cgroup_version
+            "{} {} at {address} on {}, {}, cgroup v{}",
+            facts.product, facts.version, facts.os, facts.storage_driver, facts.cgroup_version
         ),
     )];
     let (gib, memory) = (facts.memory_bytes >> 30, facts.memory_bytes >= MEMORY);
@@ -110,7 +110,7 @@ async fn engine(address: &str) -> Vec<Finding> {
             what: "rootless engine",
             state: Health::Doubtful,
             found: "kind needs cgroup delegation for a rootless engine".into(),
-            hint: Some("see `rootless` in kind's documentation".into()),
+            hint: Some("see `rootless` in kind's documentation, and docs/support.md".into()),
         });
     }
     findings

@@ -10,6 +10,7 @@ mod files;
 mod images;
 mod network;
 mod networks;
+mod product;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Engine {
 /// What the engine reports about itself and its machine.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct EngineFacts {
+    /// The product, such as `Docker`, `Docker Desktop`, `Colima`, `OrbStack` or `Docker (rootless)`.
+    pub product: &'static str,
     /// The engine's version, such as `28.2.2`.
     pub version: String,
     /// The newest API version that it supports.
@@ -86,7 +89,7 @@ impl EngineFacts {
     pub fn describe(&self) -> BTreeMap<String, String> {
         let gib = self.memory_bytes as f64 / f64::from(1 << 30);
         BTreeMap::from([
-            ("engine".into(), self.version.clone()),
+            ("engine".into(), format!("{} {}", self.product, self.version)),
             ("system".into(), format!("{} {}", self.os, self.architecture)),
             ("kernel".into(), self.kernel.clone()),
             ("cores".into(), self.cores.to_string()),
@@ -203,10 +206,13 @@ impl Engine {
         let version = self.ask(doing, deadline, self.docker.version()).await?;
         let options = info.security_options.unwrap_or_default();
         let whole = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+        let os = info.operating_system.unwrap_or_default();
+        let rootless = options.iter().any(|o| o.split(',').any(|part| part == "name=rootless"));
         Ok(EngineFacts {
+            product: product::product(&os, &info.name.unwrap_or_default(), rootless),
             version: version.version.unwrap_or_default(),
             api_version: version.api_version.unwrap_or_default(),
-            os: info.operating_system.unwrap_or_default(),
+            os,
             architecture: info.architecture.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
             cores: whole(info.ncpu),
@@ -216,7 +222,7 @@ impl Engine {
             cgroup_driver: info.cgroup_driver.map(|d| d.to_string()).unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),
-            rootless: options.iter().any(|o| o.split(',').any(|part| part == "name=rootless")),
+            rootless,
         })
     }
 
