@@ -296,7 +296,7 @@ fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), NoDuration> {
             let names = ["default-unreachable-toleration-seconds", "default-not-ready-toleration-seconds"];
             let mut both = [timing.toleration; 2];
             for (name, one) in names.iter().zip(&mut both) {
-                if let Some(text) = patch.api_server.extra_args.get(*name) {
+                if let Some(text) = patch.api_server.extra_args.get(name) {
                     *one = time(name, &format!("{text}s"))?;
                 }
             }
