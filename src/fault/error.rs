@@ -1,6 +1,6 @@
 //! The errors of faults.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -211,6 +211,20 @@ pub enum FaultError {
         /// The known names.
         known: String,
     },
+    /// No process could heal the fault after a kill.
+    #[error(
+        "refused to inject `{fault}`: this program has no such fault in its list, so nothing would heal it after a kill"
+    )]
+    NotListed {
+        /// The fault.
+        fault: &'static str,
+    },
+    /// Two faults have one name.
+    #[error("two faults are called {name}: each name must be unique")]
+    NameTaken {
+        /// The name.
+        name: &'static str,
+    },
     /// Only the program that defines an open fault can heal it; its intent stays.
     #[error("`{fault}` is open on {node}, and this program does not know it: it is a fault of {}", injector(.program))]
     NotKnownHere {
@@ -291,6 +305,11 @@ fn size(bytes: &u64) -> String {
     format!("{:.1} GiB", *bytes as f64 / f64::from(1 << 30))
 }
 
+/// Whether this process runs the program.
+fn is_this(program: &Path) -> bool {
+    std::env::current_exe().is_ok_and(|own| own == program)
+}
+
 fn injector(program: &Option<PathBuf>) -> String {
     program.as_ref().map_or_else(|| "an unknown program".into(), |p| p.display().to_string())
 }
@@ -308,7 +327,11 @@ impl Hint for FaultError {
             | Self::Strange { .. }
             | Self::NoRoom { .. }
             | Self::NotKnownHere { .. } => FailureKind::Refused,
-            Self::Unknown { .. } | Self::Parameter { .. } | Self::NoPod { .. } => FailureKind::Usage,
+            Self::Unknown { .. }
+            | Self::Parameter { .. }
+            | Self::NoPod { .. }
+            | Self::NotListed { .. }
+            | Self::NameTaken { .. } => FailureKind::Usage,
             Self::NoNode { .. } | Self::PodElsewhere { .. } | Self::Api { .. } => FailureKind::Unavailable,
             Self::File { .. } => FailureKind::CannotWrite,
             Self::Node(NodeError::Engine(error)) => return error.failure(),
@@ -335,6 +358,13 @@ impl Hint for FaultError {
             Self::AlreadyDown { node, .. } => Some(format!("docker start {node}")),
             Self::Open { source, .. } if matches!(**source, Self::NotKnownHere { .. }) => source.hint(),
             Self::Open { .. } => Some("seatrial reap tries again".into()),
+            Self::NotListed { .. } => {
+                Some("name it: trial(..).fault(&FAULT) in a test, Catalogue::with_fault(&FAULT) in a program".into())
+            }
+            // A binary with several tests: another one of them injected the fault.
+            Self::NotKnownHere { program: Some(program), .. } if is_this(program) => Some(
+                "name the fault in each test of this binary: trial(..).fault(&FAULT). `seatrial down` removes the cluster instead".into(),
+            ),
             Self::NotKnownHere { program, .. } => {
                 let program = program
                     .as_ref()

@@ -54,6 +54,20 @@ impl Faults {
         found.ok_or_else(|| FaultError::Unknown { name: name.into(), known: known() })
     }
 
+    /// The same faults, with these of the caller's own after the others.
+    ///
+    /// # Errors
+    /// [`FaultError::NameTaken`] if two have one name: an open fault is healed by its name.
+    pub fn and(mut self, own: &[&'static dyn Fault]) -> Result<Self, FaultError> {
+        for fault in own {
+            if self.iter().any(|known| known.name() == fault.name()) {
+                return Err(FaultError::NameTaken { name: fault.name() });
+            }
+            self.add(*fault);
+        }
+        Ok(self)
+    }
+
     /// The position of the fault of this name in the order; None for an unknown fault.
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
         self.iter().position(|f| f.name() == name)

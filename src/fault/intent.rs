@@ -145,7 +145,7 @@ impl IntentLog {
     /// fault would refuse: an intent for a node that somebody else stopped would make seatrial start it later.
     ///
     /// # Errors
-    /// [`FaultError::Shared`], the errors of [`Fault::check`], [`FaultError::Unknown`] for a fault that this program
+    /// [`FaultError::Shared`], the errors of [`Fault::check`], [`FaultError::NotListed`] for a fault that this program
     /// could not heal later ([`IntentLog::knowing`]), [`FaultError::File`].
     pub async fn write(
         &self,
@@ -154,7 +154,9 @@ impl IntentLog {
         deadline: Deadline,
     ) -> Result<(Intent, Checked), FaultError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        self.faults.named(fault.name())?;
+        if self.faults.rank(fault.name()).is_none() {
+            return Err(FaultError::NotListed { fault: fault.name() });
+        }
         let target = target.into();
         if self.shared && fault.target_kind() == TargetKind::Node {
             return Err(FaultError::Shared { fault: fault.name(), node: target.node.name });

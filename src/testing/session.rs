@@ -12,6 +12,7 @@ use crate::chain::chain;
 use crate::cluster::{self, Clusters};
 use crate::config::Settings;
 use crate::engine::Engine;
+use crate::fault::{Fault, FaultError, Faults};
 use crate::judge::Conclusion;
 use crate::progress::{Progress, Update};
 use crate::report::{self, FORMATS};
@@ -47,6 +48,8 @@ impl std::fmt::Debug for Stopped {
 pub struct Session {
     /// The program `seatrial`, which removes idle clusters; by default the one in PATH.
     pub program: Option<PathBuf>,
+    /// Faults of the tests' own. A test heals what an earlier one left open, so each test of a binary names all of them.
+    pub faults: Vec<&'static dyn Fault>,
 }
 
 impl Session {
@@ -66,11 +69,16 @@ impl Session {
         }
         let settings = Settings::resolve(variable)?;
         let engine = Engine::connect(&settings.engine).await?;
-        let clusters = Clusters::new(settings, engine, shown(), "tests");
+        let clusters = Clusters::new(settings, engine, shown(), "tests").knowing(&self.known()?);
         let run = Box::pin(Run::begin(clusters, id(), suites, INTERRUPT.child_token())).await?;
         let result = Box::pin(work(&run)).await;
         self.end(&run, suites, result.is_ok())?;
         result
+    }
+
+    /// The built-in faults, and those of the tests' own.
+    fn known(&self) -> Result<Faults, FaultError> {
+        Faults::built_in().and(&self.faults)
     }
 
     /// Records the end of these scenarios, starts the processes that remove idle clusters, and writes the reports.
@@ -180,4 +188,17 @@ fn listen() -> CancellationToken {
         std::thread::spawn(move || runtime.block_on(listener));
     }
     interrupt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{KillNode, StopUnit};
+
+    #[test]
+    fn the_faults_of_the_tests_are_known_under_names_of_their_own() {
+        assert_eq!(Session::default().known().unwrap().iter().count(), Faults::built_in().iter().count());
+        let own = Session { faults: vec![&KillNode, &StopUnit::KUBELET], ..Session::default() };
+        assert!(matches!(own.known(), Err(FaultError::NameTaken { name: "kill" })));
+    }
 }

@@ -356,8 +356,7 @@ async fn a_fault_that_is_not_in_the_list_gets_no_intent() -> anyhow::Result<()> 
     let fake = FakeEngine::with(&["w"])?;
     let log = IntentLog::open(fake.dir())?;
     let error = log.write(&Stranger, &fake.node("w").await?, soon()).await.unwrap_err();
-    assert!(matches!(error, FaultError::Unknown { .. }), "{error:?}");
-    assert!(error.to_string().contains("stop, kill, pause"), "{error}");
+    assert!(matches!(error, FaultError::NotListed { fault: "stranger" }), "{error:?}");
     Ok(())
 }
 
@@ -379,13 +378,8 @@ async fn an_own_fault_is_healed_by_the_program_that_knows_it_and_kept_by_another
         source.to_string(),
         format!("`stranger` is open on w, and this program does not know it: it is a fault of {program}")
     );
-    assert_eq!(
-        error.hint(),
-        Some(format!(
-            "run {program} again: its next lease on this cluster heals what it left open. `seatrial down` removes the \
-             cluster instead"
-        ))
-    );
+    // The hint is about tests, because this binary is the program.
+    assert!(error.hint().is_some_and(|hint| hint.contains("in each test of this binary")), "{error:?}");
     // Faults that the other program knows are healed nevertheless. The unknown fault stays.
     let left: Vec<String> = other.list()?.into_iter().map(|intent| intent.fault).collect();
     assert_eq!(left, ["stranger"]);

@@ -28,6 +28,7 @@ mod missing_evidence;
 mod mysql;
 mod out_of_service;
 mod own_claims;
+mod own_fault;
 mod ownership;
 mod ownership_attacks;
 mod ownership_meetings;

@@ -17,7 +17,8 @@ pub async fn in_run<T>(
     suites: &[&str],
     work: impl AsyncFnOnce(&Run) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let session = Session { program: Some(PathBuf::from(env!("CARGO_BIN_EXE_seatrial"))) };
+    let session =
+        Session { program: Some(PathBuf::from(env!("CARGO_BIN_EXE_seatrial"))), ..Session::default() };
     let dir = OnceLock::new();
     let work = async |run: &Run| {
         dir.get_or_init(|| run.log.dir().to_path_buf());

@@ -52,7 +52,7 @@ async fn a_story_of_its_own_runs_on_the_manifests() -> Outcome {
 async fn shop(name: &'static str) -> anyhow::Result<TrialTest> {
     let image = in_run(&[], async |run| Ok(run.images.workloads["nginx-new"].reference.clone())).await?;
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/trial/shop.yaml");
-    let session = Session { program: Some(env!("CARGO_BIN_EXE_seatrial").into()) };
+    let session = Session { program: Some(env!("CARGO_BIN_EXE_seatrial").into()), ..Session::default() };
     Ok(trial(name).manifests(manifests).image(format!("{IMAGE}={image}")).within(session))
 }
 
