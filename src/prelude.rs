@@ -8,7 +8,7 @@ pub use crate::judge::{Claim, Evidence, Fact, Finding, Missing};
 pub use crate::scenario::{Failure, Needs, Scenario, scenario};
 pub use crate::suite::Suite;
 #[cfg(all(feature = "suites", feature = "reports"))]
-pub use crate::testing::{Outcome, trial};
+pub use crate::testing::{CommandLedger, Outcome, trial};
 #[cfg(feature = "suites")]
 pub use crate::trial::Stage;
 pub use crate::wait;

@@ -43,7 +43,7 @@ pub enum Change {
 /// The server that gave an answer; traces a row to a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Server {
-    /// `@@server_uuid`, the content of `auto.cnf` in the data directory.
+    /// `@@server_uuid`, the content of `auto.cnf` in the data directory; empty in a trial's ledger.
     pub uuid: String,
     /// The pod's name (`@@hostname`).
     pub pod: String,
@@ -53,14 +53,14 @@ pub struct Server {
     pub node: String,
 }
 
-/// One row of the ledger table.
+/// One row of the ledger table, or one entry of a trial's ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Row {
     /// The writer's name.
     pub writer: String,
-    /// The writer's sequence number, from 1.
+    /// The writer's sequence number: from 1, or from the first number of a trial's ledger.
     pub number: u64,
-    /// Checksum over writer, number and payload.
+    /// Checksum over writer, number and payload; empty for an entry of a trial's ledger.
     pub checksum: String,
 }
 

@@ -13,8 +13,10 @@
 //! all others join it. Progress goes to standard error. The reports are written after each test. Ctrl-C and SIGTERM let the
 //! stories heal and end.
 
+mod ledger;
 mod session;
 mod trial;
 
+pub use ledger::CommandLedger;
 pub use session::{Outcome, Session, Stopped};
 pub use trial::{TrialTest, trial};

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use super::ledger::CommandLedger;
 use super::session::{Outcome, Session};
 use crate::cluster::{THREE, TopologySource};
+use crate::fault::Fault;
 use crate::judge::Claim;
 use crate::run::Run;
 use crate::scenario::Failure;
-use crate::trial::{Images, Source, Stage, Trial, read};
+use crate::trial::{Images, Source, Stage, Trial, TrialError, read};
 
 /// Returns a trial with a name, which is the name of its scenario in the reports.
 pub fn trial(name: &'static str) -> TrialTest {
@@ -19,6 +21,7 @@ pub fn trial(name: &'static str) -> TrialTest {
         topology: &THREE,
         upgrade: None,
         claims: Vec::new(),
+        ledgers: Vec::new(),
         session: Session::default(),
     }
 }
@@ -34,6 +37,7 @@ pub struct TrialTest {
     topology: &'static TopologySource,
     upgrade: Option<String>,
     claims: Vec<&'static Claim>,
+    ledgers: Vec<(String, CommandLedger)>,
     session: Session,
 }
 
@@ -57,8 +61,8 @@ impl TrialTest {
         self
     }
 
-    /// Upgrades the cluster in place as the last step of the standard trial: to a version such as `1.35`, or to the `next`
-    /// minor version.
+    /// Upgrades the cluster in place: to a version such as `1.35`, or to the `next` minor version. It is the last step of the
+    /// standard trial; a story takes the step with [`Stage::upgrade`].
     pub fn upgrade(mut self, to: impl Into<String>) -> Self {
         self.upgrade = Some(to.into());
         self
@@ -76,8 +80,22 @@ impl TrialTest {
         self
     }
 
-    /// Uses these settings of the process of tests.
-    pub fn within(mut self, session: Session) -> Self {
+    /// Keeps a ledger of a database while the trial goes on, and proves `ledger` at its end.
+    pub fn ledger(mut self, name: impl Into<String>, ledger: CommandLedger) -> Self {
+        self.ledgers.push((name.into(), ledger));
+        self
+    }
+
+    /// Adds a fault of the test's own, to be injected with [`Scenario::inject`](crate::scenario::Scenario::inject). After a
+    /// kill, the next test that names the fault heals it. Name it in every test of the binary.
+    pub fn fault(mut self, fault: &'static dyn Fault) -> Self {
+        self.session.faults.push(fault);
+        self
+    }
+
+    /// Uses these settings of the process of tests. Faults that were added before stay.
+    pub fn within(mut self, mut session: Session) -> Self {
+        session.faults.append(&mut self.session.faults);
         self.session = session;
         self
     }
@@ -99,11 +117,8 @@ impl TrialTest {
     /// Applies the manifests, waits until everything is complete, runs `story` while the probes ask, and deletes everything.
     ///
     /// # Errors
-    /// As [`TrialTest::standard`], and if [`TrialTest::upgrade`] was called: a story of its own has no such step.
+    /// As [`TrialTest::standard`].
     pub async fn run(self, story: impl AsyncFnOnce(&Stage<'_, '_>) -> Result<(), Failure>) -> Outcome {
-        if self.upgrade.is_some() {
-            return Err("a story of its own has no upgrade: use `standard` in place of `run`".into());
-        }
         let trial = self.read()?;
         let Self { name, topology, claims, session, of_profile, .. } = self;
         let own = async |run: &Run| {
@@ -114,7 +129,12 @@ impl TrialTest {
     }
 
     fn read(&self) -> Result<Trial, Failure> {
-        let trial = Trial::new(read(&self.sources)?, Images::read(&self.images)?)?;
+        let mut trial = Trial::new(read(&self.sources)?, Images::read(&self.images)?)?;
+        for (name, ledger) in &self.ledgers {
+            let part = ledger.clone().part();
+            let part = part.map_err(|flaw| TrialError::Ledger { name: name.clone(), flaw })?;
+            trial = trial.with_ledger(name, part)?;
+        }
         Ok(match &self.upgrade {
             Some(to) => trial.with_upgrade(to)?,
             None => trial,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::file::LedgerFlaw;
 use crate::exec::ExecError;
 use crate::hint::{FailureKind, Hint};
 use crate::manifest::ManifestError;
@@ -78,6 +79,14 @@ pub enum TrialError {
         /// What is wrong.
         why: String,
     },
+    /// A ledger cannot be kept.
+    #[error("ledger {name}: {flaw}")]
+    Ledger {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        flaw: LedgerFlaw,
+    },
     /// An image argument is not valid.
     #[error("--image {text}: neither NAME nor FROM=TO")]
     Image {
@@ -94,6 +103,7 @@ impl Hint for TrialError {
             | Self::NoVersion { .. }
             | Self::Image { .. }
             | Self::Budget { .. }
+            | Self::Ledger { .. }
             | Self::NotAlone { .. } => Some(FailureKind::Usage),
             Self::Read { .. }
             | Self::File { .. }
@@ -130,6 +140,9 @@ impl Hint for TrialError {
                 Some("name the other manifests in the trial file, under `manifests`".into())
             }
             Self::Command { .. } => Some("run the command in the folder of the trial file".into()),
+            Self::Ledger { .. } => Some(
+                "CommandLedger::of(\"deployment/db\").write(\"... $ENTRY\").read(\"...\") writes and reads in a pod".into(),
+            ),
             Self::Read { .. } => None,
         }
     }

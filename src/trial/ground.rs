@@ -54,6 +54,8 @@ pub(in crate::trial) struct Ground<'s> {
     pub(in crate::trial) commands: AtomicUsize,
     /// The number of faults of steps of their own.
     pub(in crate::trial) faults: AtomicUsize,
+    /// The number of upgrades that a story of a user's own began.
+    pub(in crate::trial) upgrades: AtomicUsize,
     /// How often each workload was rolled out, by its subject.
     pub(in crate::trial) rollouts: Mutex<BTreeMap<String, usize>>,
     /// The custom resources of the manifests.

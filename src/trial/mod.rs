@@ -9,7 +9,7 @@ use crate::cluster::{Access, THREE, TopologySource};
 use crate::judge::Claim;
 use crate::judge::trial::facts::OutageBudget;
 use crate::judge::trial::{
-    CLAIMS, CLEAN, DATA, DRAIN, FAULT, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
+    CLAIMS, CLEAN, DATA, DRAIN, FAULT, LEDGER, NODE_LOSS, POD_LOSS, READY, RETURN, ROLLOUT, RUN, UPGRADE,
 };
 use crate::manifest::{Manifest, Object, Place};
 use crate::run::Run;
@@ -23,6 +23,7 @@ mod ground;
 mod images;
 mod input;
 mod lacks;
+mod ledger;
 mod operators;
 mod plan;
 mod pods;
@@ -57,6 +58,7 @@ pub struct Trial {
     /// The steps, without the first and the last, which are always the same.
     steps: Vec<file::Step>,
     probes: BTreeMap<String, file::ProbePart>,
+    ledgers: BTreeMap<String, file::LedgerPart>,
     budgets: BTreeMap<String, OutageBudget>,
     /// What is expected in place of the defaults.
     expect: Vec<file::ExpectPart>,
@@ -116,6 +118,7 @@ impl Trial {
             left_out,
             steps: Vec::new(),
             probes,
+            ledgers: BTreeMap::new(),
             budgets,
             expect: Vec::new(),
             folder,
@@ -132,14 +135,16 @@ impl Trial {
         file.check_against(&trial)?;
         file.check_expected(&trial)?;
         let steps = file.steps.iter().filter(|step| !claims_of(step).is_empty()).cloned().collect();
-        Ok(Self {
+        let trial = Self {
             name: Some(file.trial.clone()),
             probes: file.probes.clone(),
+            ledgers: file.ledgers.clone(),
             budgets: file.outage_budgets(),
             expect: file.expect.clone(),
             folder,
-            ..trial.with_steps(steps)
-        })
+            ..trial
+        };
+        Ok(trial.with_steps(steps))
     }
 
     /// The same trial with these images, too.
@@ -168,6 +173,21 @@ impl Trial {
         Ok(self.with_steps(steps))
     }
 
+    /// The same trial with a ledger: what a database acknowledged must be there at the end.
+    ///
+    /// # Errors
+    /// [`TrialError::Ledger`] if the name is taken or is none, a command is none, or the manifests do not have the workload.
+    pub fn with_ledger(mut self, name: &str, part: file::LedgerPart) -> Result<Self, TrialError> {
+        let wrong = |flaw| TrialError::Ledger { name: name.into(), flaw };
+        part.check(name).and_then(|()| part.check_against(&self.manifest)).map_err(wrong)?;
+        if self.ledgers.insert(name.into(), part).is_some() {
+            let why = "there are two of this name".into();
+            return Err(wrong(file::LedgerFlaw { word: name.into(), why }));
+        }
+        let steps = self.steps.clone();
+        Ok(self.with_steps(steps))
+    }
+
     /// The version that the trial upgrades the cluster to, if it does.
     fn upgrades_to(&self) -> Option<&str> {
         let to = self.steps.iter().find_map(|step| match step {
@@ -184,7 +204,10 @@ impl Trial {
 
     fn with_steps(self, steps: Vec<file::Step>) -> Self {
         let of_steps = |claim: &Claim| steps.iter().flat_map(claims_of).any(|one| one.id == claim.id);
-        let is_frame = |claim: &Claim| matches!(claim.id, "ready" | "invariants" | "clean");
+        let has_ledger = !self.ledgers.is_empty();
+        let is_frame = |claim: &Claim| {
+            matches!(claim.id, "ready" | "invariants" | "clean") || has_ledger && claim.id == LEDGER.id
+        };
         let claims = CLAIMS.iter().copied().filter(|claim| is_frame(claim) || of_steps(claim)).collect();
         Self { claims, steps, ..self }
     }
@@ -236,7 +259,8 @@ impl Trial {
     }
 
     /// Applies the manifests, runs a story of its own in place of the steps, and deletes everything. The claims `ready` and
-    /// `clean` are proved, and those that the story proves.
+    /// `clean` are proved, `ledger` if the trial has a ledger, `upgrade` if it has a version to upgrade to, and those that the
+    /// story proves.
     ///
     /// # Errors
     /// As [`Trial::run`].
@@ -248,7 +272,10 @@ impl Trial {
         story: impl AsyncFnOnce(&Stage<'_, '_>) -> Result<(), Failure>,
     ) -> Result<(), ScenarioError> {
         let needs = self.needs(name, topology, run);
-        let claims: Vec<&'static Claim> = [&READY, &CLEAN].into_iter().chain(own.iter().copied()).collect();
+        let upgrade = self.upgrades_to().map(|_| &UPGRADE);
+        let ledger = (!self.ledgers.is_empty()).then_some(&LEDGER);
+        let claims = [&READY, &CLEAN].into_iter().chain(upgrade).chain(ledger).chain(own.iter().copied());
+        let claims: Vec<&'static Claim> = claims.collect();
         // Whatever step the story takes is proved.
         let trial = Self { claims: CLAIMS.to_vec(), steps: Vec::new(), ..self.clone() };
         let body = async |s: &Scenario| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::file::{ExpectPart, ProbePart, RolloutPart, Step, step_name};
+use super::file::{ExpectPart, LedgerPart, ProbePart, RolloutPart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START, upgrade};
@@ -91,6 +91,16 @@ impl Trial {
             "  stored: the objects without values recognised as secret; names, sizes and small checksums of files"
         );
         let _ = writeln!(text, "  probes: {}", list(self.planned_probes().into_iter()));
+        let ledger = |(name, part): (&String, &LedgerPart)| {
+            format!(
+                "{name} ({}, an entry every {})",
+                part.workload,
+                duration::measured(part.every().as_secs_f64())
+            )
+        };
+        if !self.ledgers.is_empty() {
+            let _ = writeln!(text, "  ledgers: {}", list(self.ledgers.iter().map(ledger)));
+        }
         let steps: Vec<String> = self.chosen_steps().map(step_title).collect();
         let steps: Vec<&str> =
             ["apply"].into_iter().chain(steps.iter().map(String::as_str)).chain(["clean"]).collect();
@@ -227,6 +237,8 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
         "return" => timing.node_return().total + START + CALL,
         "drain" => workers * (drain::BUDGET + slowest() + START),
         "upgrade" => upgrade::BUDGET + START,
+        // The first entry, and the last reading.
+        "ledger" => 2 * START,
         "clean" => START + CALL + slowest(),
         _ => Duration::ZERO,
     }

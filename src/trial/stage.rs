@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::file::{RunPart, Step};
+use super::file::{FaultPart, RolloutPart, RunPart, Step, WorkloadRef};
 use super::ground::Ground;
 use super::pods::pods_of;
 use super::story;
@@ -88,6 +90,31 @@ impl Stage<'_, '_> {
         story::one(self.ground, &Step::Rollout).await
     }
 
+    /// Gives an image to one workload, such as `deployment/shop`, and proves `rollout`. `image` is `FROM=TO`, where FROM is a
+    /// container or the image that it runs; or `TO` for a workload with one container. The nodes must have TO:
+    /// [`TrialTest::image`](crate::testing::TrialTest::image) loads it.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`]; the workload is not on trial, or has no such container.
+    pub async fn set_image(&self, workload: &str, image: &str) -> Result<(), Failure> {
+        let (of, image) = (WorkloadRef::try_from(workload.to_owned())?, image.to_owned());
+        let part = RolloutPart { workload: Some(of), image: Some(image.clone()) };
+        if !part.is_readable() {
+            return Err(format!("{image} is neither TO nor FROM=TO").into());
+        }
+        story::one(self.ground, &Step::RolloutOf(part)).await
+    }
+
+    /// Injects a built-in fault, such as `stop-node` or `kill-container`, into the node that runs most pods of a workload such as
+    /// `deployment/shop`, or into one pod of it there; heals the fault after its time, and proves `fault`. Without `lasts`, it lasts as
+    /// long as its kind needs.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`]; an unknown fault, or a workload that is not on trial.
+    pub async fn fault(&self, fault: &str, workload: &str, lasts: Option<Duration>) -> Result<(), Failure> {
+        story::one(self.ground, &Step::Fault(FaultPart::of(fault, workload, lasts)?)).await
+    }
+
     /// Deletes a pod of each workload, and proves `pod-loss`.
     ///
     /// # Errors
@@ -110,6 +137,21 @@ impl Stage<'_, '_> {
     /// As [`Stage::rollout`].
     pub async fn drain(&self) -> Result<(), Failure> {
         story::one(self.ground, &Step::Drain).await
+    }
+
+    /// Upgrades the cluster in place to the version that
+    /// [`TrialTest::upgrade`](crate::testing::TrialTest::upgrade) names, and proves `upgrade`. A story upgrades once.
+    ///
+    /// # Errors
+    /// As [`Stage::rollout`]; no version was named, or the story has upgraded already.
+    pub async fn upgrade(&self) -> Result<(), Failure> {
+        let to = self.ground.trial.upgrades_to();
+        let to =
+            to.ok_or("the story has no version to upgrade to: name it with `trial(..).upgrade(\"next\")`")?;
+        if self.ground.upgrades.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Err("the story has upgraded the cluster already".into());
+        }
+        story::one(self.ground, &Step::Upgrade(to.to_owned())).await
     }
 
     /// Runs a command in `sh` with `KUBECONFIG` and `SEATRIAL_NAMESPACE`, for at most 5 minutes, and proves `run`.

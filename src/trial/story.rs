@@ -12,7 +12,7 @@ use super::file::{ExpectPart, Step};
 use super::ground::{CALL, Ground, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{clean, drain, fault, node_loss, pod_loss, ready, rollout, run, upgrade};
-use super::{Trial, custom, probes, volumes, workloads};
+use super::{Trial, custom, ledger, probes, volumes, workloads};
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::event::Event;
@@ -90,7 +90,7 @@ pub(super) async fn framed(
     if is_ready {
         ground.note_finished().await?;
         let probes = ground.step("start probes", START, probes::start(&ground)).await?;
-        body(&ground).await?;
+        ledger::beside(&ground, Box::pin(body(&ground))).await?;
         probes.stop().await;
     }
     let budget = START
@@ -168,6 +168,7 @@ async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Fai
         finished: Vec::new(),
         commands: AtomicUsize::new(0),
         faults: AtomicUsize::new(0),
+        upgrades: AtomicUsize::new(0),
         rollouts: Mutex::default(),
         created,
         before,

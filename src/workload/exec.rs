@@ -14,7 +14,7 @@ use crate::retry::{self, NotYet};
 use crate::{sanitise, secret};
 
 /// Maximum bytes that are kept of each stream; the rest is discarded.
-const LIMIT: u64 = 1 << 20;
+pub const LIMIT: u64 = 1 << 20;
 /// Pause before the next try of a command that could not be started.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -61,13 +61,34 @@ pub async fn exec(
     deadline: Deadline,
 ) -> Result<Output, ExecError> {
     let output = retry::until(deadline, retry::every(AGAIN), || async {
-        let output = deadline.bound(once(client, namespace, pod, argv)).await;
+        let output = deadline.bound(once(client, namespace, (pod, None), argv)).await;
         output.unwrap_or_else(|_| Err("no answer".into()))
     });
     output.await.map_err(|late| {
         let why = sanitise::line(&format!("{} ({})", late.last, Elapsed(late.waited)));
         ExecError { command: secret::hide_shapes(&argv.join(" ")), pod: pod.into(), why }
     })
+}
+
+/// Like [`exec`], in one container of a pod, and without a second try: for a command that must not run twice. After an error
+/// the command may have run, or may still be running.
+///
+/// # Errors
+/// [`ExecError`]: no exit code was reported until the deadline.
+pub async fn exec_once(
+    client: &Client,
+    namespace: &str,
+    (pod, container): (&str, Option<&str>),
+    argv: &[&str],
+    deadline: Deadline,
+) -> Result<Output, ExecError> {
+    let why = match deadline.bound(once(client, namespace, (pod, container), argv)).await {
+        Ok(Ok(output)) => return Ok(output),
+        Ok(Err(NotYet(why))) => why,
+        Err(late) => format!("no answer, {late}"),
+    };
+    let why = sanitise::line(&secret::hide_shapes(&why));
+    Err(ExecError { command: secret::hide_shapes(&argv.join(" ")), pod: pod.into(), why })
 }
 
 /// Like [`exec`], for a command that must succeed: returns its standard output.
@@ -90,9 +111,18 @@ pub async fn exec_ok(
     Err(ExecError { command: secret::hide_shapes(&argv.join(" ")), pod: pod.into(), why })
 }
 
-async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Result<Output, NotYet> {
+async fn once(
+    client: &Client,
+    namespace: &str,
+    (pod, container): (&str, Option<&str>),
+    argv: &[&str],
+) -> Result<Output, NotYet> {
     let pods = Api::<Pod>::namespaced(client.stream.clone(), namespace);
     let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
+    let params = match container {
+        Some(container) => params.container(container),
+        None => params,
+    };
     let words: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
     let mut process = pods.exec(pod, words, &params).await.map_err(|e| ApiError::from(e).text)?;
     let (stdout, stderr) = (process.stdout(), process.stderr());

@@ -9,7 +9,7 @@ mod named;
 pub mod stateful_set;
 
 pub use deployment::Deployment;
-pub use exec::{ExecError, exec, exec_ok};
+pub use exec::{ExecError, exec, exec_ok, exec_once};
 pub use identity::{Comparison, Identity, identities};
 pub use stateful_set::StatefulSet;
 

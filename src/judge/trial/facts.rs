@@ -212,6 +212,44 @@ pub struct Upgraded {
     pub forbidden: Vec<String>,
 }
 
+/// A ledger whose entries a command writes in a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// The name that the trial gives to it.
+    pub name: String,
+    /// The workload in whose pods the commands run.
+    pub workload: Workload,
+    /// The number of its first entry; the others follow without a gap. Each run has numbers of its own, so an entry of an
+    /// earlier run is none of this one.
+    pub first: u64,
+}
+
+impl Ledger {
+    /// Returns the writer in the records of its entries.
+    pub fn writer(&self) -> String {
+        format!("ledger {}", self.name)
+    }
+
+    /// Returns the name of the reading before the first entry.
+    pub fn before(&self) -> String {
+        format!("ledger {} before", self.name)
+    }
+
+    /// Returns the name of the reading after the last entry.
+    pub fn after(&self) -> String {
+        format!("ledger {} after", self.name)
+    }
+}
+
+/// A reading of a ledger that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerUnread {
+    /// The name of the reading.
+    pub reading: String,
+    /// Why: the end of the command's output, or the line that is no entry.
+    pub why: String,
+}
+
 /// The drain of one worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drain {
@@ -250,6 +288,10 @@ pub const FAULTS: Fact<FaultStep> = Fact::new("trial_faults");
 pub const COMMANDS: Fact<RunCommand> = Fact::new("trial_commands");
 /// The upgrade of the cluster.
 pub const UPGRADED: Fact<Upgraded> = Fact::new("trial_upgraded");
+/// The ledgers, recorded once, before their first entries.
+pub const LEDGERS: Fact<Vec<Ledger>> = Fact::new("trial_ledgers");
+/// A series: the readings of ledgers that failed.
+pub const LEDGERS_UNREAD: Fact<LedgerUnread> = Fact::new("trial_ledgers_unread");
 /// The kinds that could not be listed before the manifests were applied or after they were deleted.
 pub const UNREAD: Fact<Vec<String>> = Fact::new("trial_unread");
 /// Questions about what is left that the API server did not answer.

@@ -10,6 +10,7 @@
 //! `fault <number>`, `fault <number> over` before its healing, and `fault <number> healed`. From the second rollout of a workload
 //! on, its marks end with a number in brackets. Single marks: `ready`, when all waits of the start are over,
 //! `command <number>` before each command and `command <number> over` after it, `tried` after the last step, and `clean`, just before everything is deleted. Listings: `before-loss`, `during-loss`, `after-return`.
+//! Readings of each ledger: `ledger <name> before` and `ledger <name> after`.
 
 use super::{Claim, Evidence, Finding, Holds, Missing};
 
@@ -24,6 +25,7 @@ pub mod facts;
 mod fault;
 mod faults;
 mod invariants;
+mod ledger;
 pub(super) mod node_loss;
 mod placement;
 mod pod_loss;
@@ -127,6 +129,9 @@ pub static FAULT: Claim = Claim::new(
 ]);
 /// `run`: every command of the trial ends with 0.
 pub static RUN: Claim = Claim::new("run", "every command of the trial ends with 0", run::judge);
+/// `ledger`: what a database acknowledged is there at the end.
+pub static LEDGER: Claim =
+    Claim::new("ledger", "every entry that was acknowledged is there at the end", ledger::judge);
 /// `invariants`: nothing else goes wrong.
 pub static INVARIANTS: Claim =
     Claim::new("invariants", "nothing else goes wrong while the application is on trial", invariants::judge)
@@ -136,7 +141,7 @@ pub static CLEAN: Claim = Claim::new("clean", "deleting the manifests leaves not
     .watching(&["DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet"]);
 
 /// The claims of a trial.
-pub static CLAIMS: [&Claim; 12] = [
+pub static CLAIMS: [&Claim; 13] = [
     &READY,
     &ROLLOUT,
     &POD_LOSS,
@@ -147,6 +152,7 @@ pub static CLAIMS: [&Claim; 12] = [
     &FAULT,
     &UPGRADE,
     &RUN,
+    &LEDGER,
     &INVARIANTS,
     &CLEAN,
 ];

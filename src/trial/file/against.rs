@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{RolloutPart, Step, TrialError, TrialFile, WorkloadRefError};
+use super::{LedgerFlaw, RolloutPart, Step, TrialError, TrialFile, WorkloadRefError};
 use crate::cluster::Topology;
 use crate::judge::trial::facts::Workload;
 use crate::trial::{Trial, custom, workloads};
@@ -11,11 +11,15 @@ use crate::trial::{Trial, custom, workloads};
 const ROLLED_OUT: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 impl TrialFile {
-    /// Checks that each step names workloads of the manifests. With custom resources, only the cluster knows every workload.
+    /// Checks that each ledger and each step names workloads of the manifests. With custom resources, only the cluster knows every workload.
     ///
     /// # Errors
-    /// [`TrialError::File`] with the line of the step.
+    /// [`TrialError::File`] with its line.
     pub(in crate::trial) fn check_against(&self, trial: &Trial) -> Result<(), TrialError> {
+        for part in self.ledgers.values() {
+            let wrong = |flaw: LedgerFlaw| self.places.in_section("ledgers", &flaw.word, flaw.why);
+            part.check_against(&trial.manifest).map_err(wrong)?;
+        }
         let own = workloads::declared(&trial.manifest, "");
         let is_open = !custom::declared(&trial.manifest, "").is_empty();
         // What the steps before leave behind.

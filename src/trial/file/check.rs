@@ -1,22 +1,13 @@
 //! What the types of a trial file do not say.
 
-use std::path::Path;
-
 use super::super::Images;
 use super::{BudgetPart, FaultPartError, Port, ProbePart, RunPart, Step, TrialError, TrialFile};
 use crate::config;
 use crate::kubernetes::version::Version;
 
 /// Checks a trial file. An error names the line of the wrong text: its first place in the section.
-pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), TrialError> {
-    let wrong = |section: &str, word: &str, why: String| {
-        let starts =
-            |line: &str| line.strip_prefix(section).is_some_and(|rest| rest.trim_start().starts_with(':'));
-        let from = text.lines().position(starts).unwrap_or_default();
-        let mut lines = text.lines().enumerate().skip(from);
-        let line = lines.find(|(_, line)| line.contains(word)).map_or(from, |(at, _)| at) as u64 + 1;
-        Err(TrialError::File { path: path.into(), line, why })
-    };
+pub(super) fn check(file: &TrialFile) -> Result<(), TrialError> {
+    let wrong = |section: &str, word: &str, why: String| Err(file.places.in_section(section, word, why));
     if file.manifests.is_empty() {
         return wrong("manifests", "manifests", "`manifests` is empty: nothing is on trial".into());
     }
@@ -52,6 +43,9 @@ pub(super) fn check(path: &Path, text: &str, file: &TrialFile) -> Result<(), Tri
         if *part.address().2 == Port::Number(0) {
             return wrong("probes", name, format!("the port of {name} is 0"));
         }
+    }
+    for (name, part) in &file.ledgers {
+        part.check(name).or_else(|flaw| wrong("ledgers", &flaw.word, flaw.why))?;
     }
     check_steps(&file.steps).map_err(|(at, word, why)| file.places.step(at, &word, why))?;
     file.check_expectations()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::WorkloadRef;
+use super::{WorkloadRef, WorkloadRefError};
 use crate::cluster::Topology;
 use crate::config;
 use crate::fault::{Fault, FaultError, Faults, Given, TargetKind};
@@ -48,6 +48,9 @@ pub enum FaultPartError {
     /// The fault or a parameter is not known.
     #[error(transparent)]
     Fault(#[from] FaultError),
+    /// The workload is none.
+    #[error(transparent)]
+    Workload(#[from] WorkloadRefError),
     /// What it hits is not said, or said twice.
     #[error("`{fault}` needs `of` with a workload, or `node` with a node, and not both")]
     Target {
@@ -99,6 +102,20 @@ pub enum FaultPartError {
 }
 
 impl FaultPart {
+    /// Returns a fault on the node that runs most pods of a workload, or on one pod of it, in the words of a trial file. Without
+    /// `lasts`, it lasts as long as its kind needs.
+    ///
+    /// # Errors
+    /// [`FaultPartError`].
+    pub fn of(fault: &str, workload: &str, lasts: Option<Duration>) -> Result<Self, FaultPartError> {
+        let of = Some(WorkloadRef::try_from(workload.to_owned())?);
+        let lasts = lasts.map(|time| format!("{}ms", time.as_millis()));
+        let target = TargetPart { of, ..TargetPart::default() };
+        let part = Self { fault: known(fault)?.to_owned(), target, lasts };
+        part.check()?;
+        Ok(part)
+    }
+
     /// Returns the fault with its parameters.
     ///
     /// # Errors
@@ -323,6 +340,22 @@ mod tests {
         let none = on("{stop: {node: worker3}}", &three).unwrap_err();
         assert_eq!(none, "no node is called worker3: topology three has control-plane, worker, worker2");
         assert!(on("{stop: {node: control-plane}}", &three).unwrap_err().contains("only control plane"));
+    }
+
+    #[test]
+    fn a_fault_of_a_story_has_the_words_of_a_file() {
+        let minute = Some(Duration::from_secs(60));
+        let of = FaultPart::of("stop-node", "deployment/db", minute).unwrap();
+        assert_eq!(of.target, read("{stop: {of: deployment/db}}").target);
+        assert_eq!((of.fault.as_str(), of.time(Duration::ZERO)), ("stop", Duration::from_secs(60)));
+        for (fault, workload, lasts, words) in [
+            ("stopp", "deployment/db", None, "no fault is called"),
+            ("stop", "db", None, "neither KIND/NAME"),
+            ("kill-container", "deployment/db", minute, "is over at once"),
+        ] {
+            let error = FaultPart::of(fault, workload, lasts).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

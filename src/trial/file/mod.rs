@@ -14,6 +14,7 @@ mod against;
 mod check;
 mod expect;
 mod fault;
+mod ledger;
 mod manifests;
 mod places;
 mod rollout;
@@ -24,6 +25,7 @@ mod write;
 pub use check::{is_version, name as step_name};
 pub use expect::{DataPart, Disturbance, ExpectPart};
 pub use fault::{FaultPart, FaultPartError, TargetPart};
+pub use ledger::{LedgerFlaw, LedgerPart};
 pub use manifests::folder_of;
 pub use places::Places;
 pub use rollout::{Container, RolloutPart};
@@ -49,6 +51,9 @@ pub struct TrialFile {
     /// Probes by name, in place of those that seatrial derives for the same port of a Service.
     #[serde(default)]
     pub probes: BTreeMap<String, ProbePart>,
+    /// Ledgers by name: what a database acknowledged while the trial went on must be there at its end.
+    #[serde(default)]
+    pub ledgers: BTreeMap<String, LedgerPart>,
     /// Outage budgets by the name of a probe; `*` is for all others. A probe without a budget follows the default rules: a
     /// request may fail only for a known reason.
     #[serde(default)]
@@ -275,7 +280,7 @@ pub fn read(path: &Path, text: &str) -> Result<TrialFile, TrialError> {
         TrialError::File { path: path.into(), line, why: first_line(&error.to_string()) }
     })?;
     file.places = Places::read(path, text);
-    check::check(path, text, &file)?;
+    check::check(&file)?;
     Ok(file)
 }
 
@@ -299,6 +304,7 @@ mod tests {
              manifests: [deploy/, {command: helm template shop ./chart}]\n\
              probes:\n  front: {http: {service: shop, port: http, path: /healthz}}\n  db: {tcp: {service: db, port: 3306}}\n\
              budgets: {front: {longest: 2s, failed: 0.5%}}\n\
+             ledgers: {orders: {workload: statefulset/db, container: db, write: \"add $ENTRY\", read: list, every: 500ms}}\n\
              steps: [apply, rollout, rollout: {workload: deployment/shop, image: \"shop=shop:next\"}, run: ./smoke.sh,\n\
              \x20 fault: {stop-node: {of: deployment/db}, for: 60s}, run: {command: ./load.sh, timeout: 60s}, node-loss, clean]\n",
         )
@@ -308,6 +314,12 @@ mod tests {
         assert_eq!(file.probes["db"].address().2, &Port::Number(3306));
         let budget = file.outage_budgets()["front"];
         assert_eq!((budget.longest, budget.failed), (Some(2.0), Some(0.005)));
+        let orders = &file.ledgers["orders"];
+        assert_eq!(
+            (orders.workload.to_string().as_str(), orders.every().as_millis()),
+            ("statefulset/db", 500)
+        );
+        assert_eq!(orders.timeout().as_secs(), 10);
         let commands: Vec<(&str, u64)> = file
             .steps
             .iter()

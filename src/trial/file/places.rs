@@ -44,6 +44,16 @@ impl Places {
         self.wrong(&self.expect, at, word, why)
     }
 
+    /// Returns the error of a section. Its line is that of the word in the section, or where the section begins.
+    pub(in crate::trial) fn in_section(&self, section: &str, word: &str, why: String) -> TrialError {
+        let starts =
+            |line: &str| line.strip_prefix(section).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        let from = self.text.lines().position(starts).unwrap_or_default();
+        let mut lines = self.text.lines().enumerate().skip(from);
+        let line = lines.find(|(_, line)| line.contains(word)).map_or(from, |(at, _)| at) as u64 + 1;
+        TrialError::File { path: self.path.clone(), line, why }
+    }
+
     fn wrong(&self, lines: &[u64], at: usize, word: &str, why: String) -> TrialError {
         let from = lines.get(at).copied().unwrap_or(1);
         let to = lines.get(at + 1).copied().unwrap_or(u64::MAX);

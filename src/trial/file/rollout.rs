@@ -39,7 +39,7 @@ impl RolloutPart {
     }
 
     /// Whether the text of the image has one of its forms.
-    pub(super) fn is_readable(&self) -> bool {
+    pub(in crate::trial) fn is_readable(&self) -> bool {
         self.change().is_none_or(|(from, to)| from != Some("") && !to.is_empty() && !to.contains('='))
     }
 

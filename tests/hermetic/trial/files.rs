@@ -4,6 +4,8 @@ use std::path::Path;
 
 use seatrial::trial::file::read;
 
+use crate::cli::Home;
+
 #[track_caller]
 fn refused(cases: &[(&str, u64, &str)]) {
     for (rest, line, words) in cases {
@@ -79,4 +81,30 @@ fn a_wrong_expectation() {
         ("expect:\n- {workload: a, is: away, during: drain}\n", 4, "a is neither KIND/NAME"),
         ("expect:\n- {workload: deployment/a, is: away, during: night}\n", 4, "night"),
     ]);
+}
+
+#[test]
+fn a_wrong_ledger() {
+    refused(&[
+        ("ledgers:\n  a: {workload: db, write: x $ENTRY, read: y}\n", 4, "db is neither KIND/NAME"),
+        ("ledgers:\n  a: {workload: pod/db, write: x $ENTRY}\n", 4, "read"),
+        ("ledgers:\n  A b: {workload: pod/db, write: x $ENTRY, read: y}\n", 4, "A b: the name of a ledger"),
+    ]);
+    let fields = "ledgers:\n  a:\n    workload: pod/db\n";
+    for (rest, line, words) in [
+        ("    write: x\n    read: y\n", 6, "`write` of a has no $ENTRY"),
+        ("    write: x $ENTRY\n    read: ''\n", 7, "`read` of a is empty"),
+        ("    write: x $ENTRY\n    read: y\n    every: soon\n", 8, "soon is not a duration"),
+        ("    write: x $ENTRY\n    read: y\n    timeout: 0s\n", 8, "0s is not a duration"),
+    ] {
+        refused(&[(&format!("{fields}{rest}"), line, words)]);
+    }
+}
+
+/// Editors read it: a change of the file's form shows here.
+#[tokio::test]
+async fn the_published_schema_has_every_part() {
+    let schema = Home::new().seatrial(&["schema", "trial"]).await;
+    assert_eq!(schema.code, 0, "{}", schema.err);
+    insta::assert_snapshot!("schema_trial", schema.out);
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod invariants;
+mod ledger;
 mod lies;
 mod plan;
 pub mod story;

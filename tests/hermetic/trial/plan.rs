@@ -97,6 +97,23 @@ async fn a_budget_of_the_command_line_is_planned() {
 }
 
 #[tokio::test]
+async fn a_ledger_is_planned_and_its_commands_are_not_printed() {
+    let folder = Folder::new();
+    let write = "ledgers:\n  orders:\n    workload: deployment/shop\n    write: add -pqX8vK2 $ENTRY\n    read: list\n";
+    let planned = folder.plan_of(write, &[]).await;
+    says(&planned, 0, "ledgers: orders (deployment/shop, an entry every 1.0 s)");
+    says(&planned, 0, "every entry that was acknowledged is there at the end");
+    assert!(!planned.out.contains("qX8vK2"), "{}", planned.out);
+    let often = folder.plan_of(&format!("{write}    every: 500ms\n"), &[]).await;
+    says(&often, 0, "an entry every 0.5 s");
+    let other = folder.plan_of(&format!("{write}    container: db\n"), &[]).await;
+    says(&other, 65, "trial.yaml:8: deployment/shop has no container db; its containers: web");
+    let gone = folder.plan_of(&write.replace("deployment/shop", "deployment/cart"), &[]).await;
+    says(&gone, 65, "trial.yaml:5: deployment/cart is not on trial");
+    says(&gone, 65, "hint: seatrial schema trial");
+}
+
+#[tokio::test]
 async fn a_file_for_kind_is_the_shape_of_the_cluster() {
     let folder = Folder::new();
     let (config, shape) = (folder.path("kind.yaml"), "on config: 1 control plane, 3 workers");

@@ -1,6 +1,5 @@
 //! A made-up trial that passes every claim: two Deployments, a StatefulSet, a DaemonSet, a Job and a bare pod on
 //! three workers.
-//! workers.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use crate::story::Story;
 
 mod faults;
+pub mod ledger;
 mod upgrade;
 
 use faults::{node_fault, pod_fault};
@@ -33,6 +33,8 @@ pub struct Told {
     pub story: Story,
     pods: BTreeMap<&'static str, Value>,
     generation: i64,
+    /// The number of entries in the ledger.
+    entries: u64,
 }
 
 /// The workload of this kind and name.
@@ -145,6 +147,7 @@ pub fn is(pod: &mut Value, state: &str) {
 impl Told {
     /// Advances the time with requests. Requests with these numbers fail.
     pub fn wait(&mut self, seconds: f64, fails: impl Fn(usize) -> bool) {
+        ledger::entry(self, fails(1));
         for n in 0..(seconds / PACE) as usize {
             self.story.seconds += PACE;
             for (probe, outcome) in [
@@ -285,6 +288,7 @@ pub fn told() -> Told {
     let mut t = Told { generation: 1, ..Told::default() };
     t.story.seconds = 10.0;
     begin(&mut t);
+    ledger::begin(&mut t);
     rollouts(&mut t);
     pod_losses(&mut t);
     node_loss(&mut t);
@@ -296,6 +300,7 @@ pub fn told() -> Told {
     command(&mut t);
     t.story.marked("tried");
     t.pass();
+    ledger::end(&mut t);
     clean(&mut t);
     t
 }
