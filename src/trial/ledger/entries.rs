@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn what_may_have_been_cut_is_not_understood() {
-        let long = "1000001\n".repeat(LIMIT as usize / 8);
+        // Fewer lines than the most, and too many bytes.
+        let long = "2000000001\n".repeat(LIMIT as usize / 11 + 1);
         assert_eq!(read(&long), Err(NotEntries::TooLong));
         assert_eq!(read(&"1\n".repeat(LINES + 1)), Err(NotEntries::TooLong));
         assert_eq!(read(&"1\n".repeat(LINES)).map(|all| all.len()), Ok(LINES));
