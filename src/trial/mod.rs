@@ -277,7 +277,9 @@ impl Trial {
         let claims = [&READY, &CLEAN].into_iter().chain(upgrade).chain(ledger).chain(own.iter().copied());
         let claims: Vec<&'static Claim> = claims.collect();
         // Whatever step the story takes is proved.
-        let trial = Self { claims: CLAIMS.to_vec(), steps: Vec::new(), ..self.clone() };
+        let is_upgrade = |step: &&file::Step| matches!(step, file::Step::Upgrade(_));
+        let steps = self.steps.iter().filter(is_upgrade).cloned().collect();
+        let trial = Self { claims: CLAIMS.to_vec(), steps, ..self.clone() };
         let body = async |s: &Scenario| {
             let staged = async |ground: &ground::Ground<'_>| story(&Stage { ground }).await;
             story::framed(s, &trial, staged).await

@@ -78,8 +78,7 @@ pub(super) async fn framed(
     let budgets = trial.budgets.clone();
     let rules = trial.expect.iter().filter_map(ExpectPart::rule).map(serde_json::to_value);
     let rules = rules.collect::<Result<_, _>>()?;
-    let planned = trial.chosen_steps().filter(|step| matches!(step, Step::Fault(_))).count();
-    let faults = (!trial.steps.is_empty()).then_some(planned);
+    let faults = Some(trial.chosen_steps().filter(|step| matches!(step, Step::Fault(_))).count());
     s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets, rules, faults });
     ground.step("load images", IMAGES, load(s, trial)).await?;
     ground.step("take folders", ground.s.deadline().remaining(), take_folders(&ground)).await?;

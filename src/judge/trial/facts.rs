@@ -111,7 +111,7 @@ pub struct Expected {
     /// Rules of the trial file, each a [`Rule`](super::Rule). A rule of a later version may not be one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<serde_json::Value>,
-    /// The number of steps `fault` that are planned; none in records of older versions, and in stories of the user's own.
+    /// The number of steps `fault` that are planned; none in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<usize>,
 }
