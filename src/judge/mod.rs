@@ -287,7 +287,7 @@ pub(crate) fn is_taken(own: &'static Claim) -> bool {
 /// The ids of the built-in claims.
 const BUILT_IN: &str = "A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 \
     C1 C2 C3 C4 C5 C6 C7 C8 C9 C10 D1 D2 D3 D4 D5 E1 E2 E3 E4 \
-    ready rollout pod-loss node-loss data return drain fault upgrade run invariants clean \
+    ready rollout pod-loss node-loss data return drain fault upgrade run ledger invariants clean \
      outages disturbed budgets identities nodes repeats pending containers sandboxes";
 
 /// All built-in claims, by part; none without the feature `suites`.
