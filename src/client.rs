@@ -163,10 +163,12 @@ impl ApiError {
         self.code().is_none_or(|code| code == 429 || code >= 500)
     }
 
-    /// Whether the API server itself gave no answer to the request: as [`ApiError::is_transient`], but for the error of an
-    /// admission webhook (k8s.io/apiserver, `pkg/util/webhook/error.go`).
+    /// Whether the API server itself gave no answer to the request: as [`ApiError::is_transient`], but for the error of a
+    /// webhook (k8s.io/apiserver, `pkg/util/webhook/error.go` and apiextensions-apiserver,
+    /// `pkg/apiserver/conversion/webhook_converter.go`).
     pub fn is_unanswered(&self) -> bool {
-        self.is_transient() && !self.text.contains("failed calling webhook ")
+        let of_webhook = ["failed calling webhook ", "conversion webhook for "];
+        self.is_transient() && !of_webhook.iter().any(|words| self.text.contains(words))
     }
 
     /// Makes an error of the server's response.

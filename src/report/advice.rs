@@ -13,7 +13,7 @@ pub(super) fn hint(report: &RunReport, claim: &ClaimReport) -> Option<String> {
         return None;
     }
     let decisive = claim.details.iter().filter(|check| check.starts_with(&format!("{}:", claim.verdict)));
-    let own = decisive.chain([&claim.evidence]).find_map(|text| text.split_once(MARK));
+    let own = decisive.chain([&claim.evidence]).find_map(|text| split(claim, text));
     Some(match own {
         Some((_, hint)) => hint.to_owned(),
         None => format!(
@@ -23,8 +23,13 @@ pub(super) fn hint(report: &RunReport, claim: &ClaimReport) -> Option<String> {
     })
 }
 
+/// Splits a judge's text from its hint. The output of a command may hold anything.
+fn split<'t>(claim: &ClaimReport, text: &'t str) -> Option<(&'t str, &'t str)> {
+    text.split_once(MARK).filter(|_| claim.id != "run")
+}
+
 /// Returns what decided a claim: its evidence without a hint, which [`hint`] returns.
 pub(super) fn message(claim: &ClaimReport) -> &str {
-    let text = claim.evidence.split_once(MARK).map_or(claim.evidence.as_str(), |(before, _)| before);
+    let text = split(claim, &claim.evidence).map_or(claim.evidence.as_str(), |(before, _)| before);
     text.trim_end_matches([' ', '.'])
 }

@@ -140,10 +140,7 @@ fn shown() -> Progress {
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing of a story is left to heal, and no command line is above a test"
-)]
+#[expect(clippy::disallowed_methods, reason = "no command line is above a test")]
 fn end(code: i32) -> ! {
     std::process::exit(code)
 }
@@ -175,13 +172,16 @@ fn listen() -> CancellationToken {
         else {
             return;
         };
-        let code = tokio::select! {
-            _ = int.recv() => 130,
-            _ = term.recv() => 143,
-        };
-        told.cancel();
-        if RUNNING.load(Ordering::SeqCst) == 0 {
-            end(code);
+        loop {
+            let code = tokio::select! {
+                _ = int.recv() => 130,
+                _ = term.recv() => 143,
+            };
+            // The second signal leaves what is open to `seatrial reap`.
+            if told.is_cancelled() || RUNNING.load(Ordering::SeqCst) == 0 {
+                end(code);
+            }
+            told.cancel();
         }
     };
     if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {

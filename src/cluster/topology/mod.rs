@@ -292,15 +292,10 @@ fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), NoDuration> {
             if let Some(text) = patch.etcd.local.extra_args.get("election-timeout") {
                 timing.etcd_election = time("election-timeout", &format!("{text}ms"))?;
             }
-            // A node without an answer is unreachable, one whose runtime is down is not ready: pods stay for the longer time.
-            let names = ["default-unreachable-toleration-seconds", "default-not-ready-toleration-seconds"];
-            let mut both = [timing.toleration; 2];
-            for (name, one) in names.iter().zip(&mut both) {
-                if let Some(text) = patch.api_server.extra_args.get(name) {
-                    *one = time(name, &format!("{text}s"))?;
-                }
+            let name = "default-unreachable-toleration-seconds";
+            if let Some(text) = patch.api_server.extra_args.get(name) {
+                timing.toleration = time(name, &format!("{text}s"))?;
             }
-            timing.toleration = both[0].max(both[1]);
         }
         "KubeletConfiguration" => {
             if let Some(text) = &patch.node_status_update_frequency {

@@ -39,6 +39,8 @@ pub struct Scope<'e, 'r> {
     pub to: f64,
     /// When nodes may be away.
     pub away: Vec<Away>,
+    /// When a fault left nodes with too little of something: what goes wrong on them then shows nothing.
+    pub strained: Vec<Away>,
 }
 
 /// Seconds after the end of a declared time in which its effects may still be seen: a kubelet reports every 10 s.
@@ -51,13 +53,17 @@ impl<'e, 'r> Scope<'e, 'r> {
     /// [`Missing`] if a mark was not set.
     pub fn between(evidence: &'e Evidence<'r>, from: &str, to: &str) -> Result<Self, Missing> {
         let (from, to) = (second(evidence.mark(from)?), second(evidence.mark(to)?));
-        Ok(Self { evidence, from, to, away: Vec::new() })
+        Ok(Self { evidence, from, to, away: Vec::new(), strained: Vec::new() })
     }
 
     /// Whether a node may be away at a second, or its return may still be seen.
     pub fn is_away(&self, node: &str, at: f64) -> bool {
-        let is_meant = |away: &&Away| away.node.as_deref().is_none_or(|of| of == node);
-        self.away.iter().filter(is_meant).any(|away| away.from <= at && at <= away.to + AFTER)
+        is_in(&self.away, node, at)
+    }
+
+    /// Whether a fault may be to blame for what a node does at a second.
+    pub fn is_strained(&self, node: &str, at: f64) -> bool {
+        is_in(&self.strained, node, at)
     }
 
     /// Whether a second is in the judged time.
@@ -75,6 +81,11 @@ impl<'e, 'r> Scope<'e, 'r> {
         };
         self.evidence.records().iter().filter_map(read).filter(|(at, ..)| *at <= self.to).collect()
     }
+}
+
+fn is_in(times: &[Away], node: &str, at: f64) -> bool {
+    let is_meant = |away: &&Away| away.node.as_deref().is_none_or(|of| of == node);
+    times.iter().filter(is_meant).any(|away| away.from <= at && at <= away.to + AFTER)
 }
 
 /// Returns when a record was written, in seconds on the records' clock.

@@ -75,6 +75,10 @@ fn check(scope: &Scope<'_, '_>, finding: &mut Finding, unready: &Unready<'_>) ->
             .check(ends, format!("{what}, declared{}", if ends { "" } else { ", but longer than declared" }));
         return !ends;
     }
+    if scope.is_strained(node, *from) {
+        finding.unsure(format!("{what}, under a fault"));
+        return true;
+    }
     match (was_ready, to.is_finite()) {
         (false, true) if *from >= scope.from => {
             finding.check(true, format!("{what} until it had joined"));

@@ -122,7 +122,25 @@ fn noticed(evidence: &Evidence<'_>, step: &FaultStep, fault: &Fault<'_>) -> Resu
     Ok(ended.next().map(|(at, _)| at))
 }
 
-/// Returns what a step's fault does to its node; none if the fault is not known here.
+/// What a fault leaves behind that does not take its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The node, with less of something.
+    Strained,
+    /// The pod, without one of its containers.
+    WithoutContainer,
+}
+
+/// Returns what a step's fault leaves behind; none if it takes its node, deletes its pod, or is not known here.
+pub(super) fn leaves(step: &FaultStep) -> Option<Left> {
+    match Effect::of(&step.fault)? {
+        Effect::Strained => Some(Left::Strained),
+        Effect::Container => Some(Left::WithoutContainer),
+        Effect::Down | Effect::Away | Effect::Deleted => None,
+    }
+}
+
+/// Returns whether a step's fault takes its node; none if the fault is not known here.
 pub(super) fn takes_node(step: &FaultStep) -> Option<bool> {
     Effect::of(&step.fault).map(Effect::is_loss)
 }

@@ -1,10 +1,10 @@
 //! `invariants`: nothing else goes wrong while the application is on trial. Read from what is recorded anyway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{self, FaultStep};
-use super::faults;
-use super::state::node_of;
+use super::faults::{self, Left};
+use super::state::{is_over, node_of};
 use crate::event::{Change, Event, Record};
 use crate::judge::invariants::{self as rules, Away, Scope};
 use crate::judge::object::Object;
@@ -26,13 +26,14 @@ const NEEDED: f64 = 60.0;
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let mut scope = Scope::between(evidence, "ready", "tried")?;
     scope.away = away(evidence)?;
-    let strained = strained(evidence)?;
+    let (strained, killed) = strained(evidence, &scope)?;
+    scope.strained = strained;
     let absences = absences(&scope);
     // A Job tries again by itself.
     let may_end = |pod: &Object<'_>, at: f64| {
         if owner(pod) == "Job" {
             Some("its Job tries again")
-        } else if strained.iter().any(|hit| hit.is_on(pod) && hit.from <= at && at <= hit.to + REPORT) {
+        } else if scope.is_strained(node_of(pod), at) || killed.iter().any(|hit| hit.is_it(pod, at)) {
             Some("a fault hit it, as declared")
         } else if absences.iter().any(|one| one.uid != pod.uid() && one.from <= at && at <= one.to + NEEDED) {
             Some("it may have needed a pod that was away shortly before")
@@ -103,30 +104,57 @@ fn fault_steps(evidence: &Evidence<'_>) -> Result<Vec<FaultStep>, Missing> {
     }
 }
 
-/// A fault that leaves its node, and may end containers.
-struct Strain {
-    step: FaultStep,
+/// The end of a container by a fault.
+struct Killed<'r> {
+    uid: &'r str,
+    /// Restarts of the pod's containers before.
+    restarts: i64,
     from: f64,
     to: f64,
 }
 
-impl Strain {
-    fn is_on(&self, pod: &Object<'_>) -> bool {
-        match &self.step.pod {
-            Some(hit) => hit.split_once('/') == pod.text("/metadata/namespace").map(|of| (of, pod.name())),
-            None => node_of(pod) == self.step.node,
-        }
+impl Killed<'_> {
+    /// Whether a pod's record shows this end, and no later one.
+    fn is_it(&self, pod: &Object<'_>, at: f64) -> bool {
+        let is_in_time = self.from <= at && at <= self.to + REPORT;
+        pod.uid() == self.uid && is_in_time && restarts(pod) <= self.restarts + 1
     }
 }
 
-fn strained(evidence: &Evidence<'_>) -> Result<Vec<Strain>, Missing> {
+fn restarts(pod: &Object<'_>) -> i64 {
+    let all = pod.entries("/status/containerStatuses").iter();
+    all.filter_map(|status| status["restartCount"].as_i64()).sum()
+}
+
+/// Returns the faults that leave their nodes, but strained, and those that end a container.
+fn strained<'r>(
+    evidence: &Evidence<'r>,
+    scope: &Scope<'_, 'r>,
+) -> Result<(Vec<Away>, Vec<Killed<'r>>), Missing> {
     let second = |mark: &str| Ok(evidence.mark(mark)?.mono_us as f64 / 1e6);
-    let steps = fault_steps(evidence)?.into_iter().filter(|step| faults::takes_node(step) == Some(false));
-    let one = |step: FaultStep| {
+    let (mut strained, mut killed) = (Vec::new(), Vec::new());
+    for step in fault_steps(evidence)? {
         let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
-        Ok(Strain { step, from, to })
-    };
-    steps.map(one).collect()
+        match faults::leaves(&step) {
+            Some(Left::Strained) => strained.push(Away { node: Some(step.node), from, to }),
+            Some(Left::WithoutContainer) => {
+                let named = step.pod.as_deref().and_then(|pod| pod.split_once('/'));
+                let is_it = |pod: &Object<'_>| {
+                    named == Some((pod.text("/metadata/namespace").unwrap_or_default(), pod.name()))
+                };
+                let before = scope.changes("Pod").into_iter();
+                let before = before.filter(|(at, _, pod)| *at <= from && is_it(pod)).next_back();
+                killed.extend(before.map(|(_, _, pod)| Killed {
+                    uid: pod.uid(),
+                    restarts: restarts(&pod),
+                    from,
+                    to,
+                }));
+            }
+            None => {}
+        }
+    }
+    Ok((strained, killed))
 }
 
 /// A time in which a pod was not ready, in seconds on the records' clock.
@@ -136,27 +164,43 @@ struct Absence<'r> {
     to: f64,
 }
 
+/// When a pod existed, in seconds on the records' clock, and its node.
+struct Life<'r> {
+    node: &'r str,
+    from: f64,
+    to: f64,
+}
+
 /// Returns when pods that others may need were away: from the end of their readiness, or from a fault on their node, until they were
 /// ready again or gone. A Job's pod ends by itself, and pods that each node has are needed on their own node only.
 fn absences<'r>(scope: &Scope<'_, 'r>) -> Vec<Absence<'r>> {
     let mut open: BTreeMap<&str, Absence<'r>> = BTreeMap::new();
-    let mut nodes: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut all = Vec::new();
+    let mut lives: BTreeMap<&str, Life<'r>> = BTreeMap::new();
+    let (mut all, mut over) = (Vec::new(), BTreeSet::new());
     for (at, change, pod) in scope.changes("Pod") {
-        let has_ended = pod.text("/status/phase") == Some("Succeeded");
-        if change == Change::Deleted || has_ended || pod.is_ready() {
-            all.extend(open.remove(pod.uid()).map(|absence| Absence { to: at, ..absence }));
-        } else if !matches!(owner(&pod), "Job") {
-            open.entry(pod.uid()).or_insert(Absence { uid: pod.uid(), from: at, to: f64::INFINITY });
+        let (uid, is_gone) = (pod.uid(), change == Change::Deleted || is_over(&pod));
+        let is_needed = owner(&pod) != "Job" && pod.text("/status/phase") != Some("Succeeded");
+        if is_gone || pod.is_ready() {
+            let known = open.remove(uid).map(|absence| Absence { to: at, ..absence });
+            let is_end = is_gone && over.insert(uid) && is_needed;
+            let new = is_end.then_some(Absence { uid, from: at, to: at });
+            all.extend(known.or(new));
+        } else if is_needed {
+            open.entry(uid).or_insert(Absence { uid, from: at, to: f64::INFINITY });
         }
         if !matches!(owner(&pod), "DaemonSet" | "Node" | "Job") {
-            nodes.insert(pod.uid(), pod.text("/spec/nodeName").unwrap_or_default());
+            let life = lives.entry(uid).or_insert(Life { node: "", from: at, to: f64::INFINITY });
+            life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
+            life.to = if is_gone { life.to.min(at) } else { life.to };
         }
     }
     all.extend(open.into_values());
     for away in &scope.away {
-        let is_there = |of: &&str| away.node.as_deref().is_none_or(|node| node == *of);
-        let there = nodes.iter().filter(|(_, of)| is_there(of));
+        let is_there = |life: &Life<'_>| {
+            let is_on = away.node.as_deref().is_none_or(|node| node == life.node);
+            is_on && life.from <= away.from && away.from < life.to
+        };
+        let there = lives.iter().filter(|(_, life)| is_there(life));
         all.extend(there.map(|(uid, _)| Absence { uid, from: away.from, to: away.to }));
     }
     // What was away before is nothing new.

@@ -201,13 +201,17 @@ impl TrialFile {
     }
 }
 
-/// Returns the names of volumes in templates of pods, each with the workloads that have it.
+/// Returns the names of volumes and of claims in templates of pods, each with the workloads that have it.
 fn volumes_of_pods(trial: &Trial) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for object in trial.manifest.objects() {
-        let lists = ["/spec/template/spec/volumes", "/spec/volumes"];
-        let all = lists.iter().filter_map(|list| object.body.pointer(list)?.as_array()).flatten();
-        for name in all.filter_map(|volume| volume["name"].as_str()) {
+        let list =
+            |pointer: &str| object.body.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        let volumes = || list("/spec/template/spec/volumes").chain(list("/spec/volumes"));
+        let own = volumes().map(|volume| &volume["name"]);
+        let claims = volumes().map(|volume| &volume["persistentVolumeClaim"]["claimName"]);
+        let templates = list("/spec/volumeClaimTemplates").map(|claim| &claim["metadata"]["name"]);
+        for name in own.chain(claims).chain(templates).filter_map(Value::as_str) {
             found.entry(name.to_owned()).or_default().insert(format!("{} {}", object.kind(), object.name()));
         }
     }

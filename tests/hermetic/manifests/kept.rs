@@ -233,6 +233,27 @@ async fn claims_of_a_set_in_an_older_namespace_are_deleted_with_it() {
     }
 }
 
+/// A program of the trial scales a custom resource: then it manages every field that the trial had set.
+#[tokio::test]
+async fn an_object_that_others_have_taken_over_is_deleted_in_namespaces_of_the_trial_alone() {
+    let fake = with_system().await;
+    let own = namespace(&fake).await;
+    let client = fake.client().await;
+    let kept = kept(&fake, &own, OPERATOR).await.unwrap();
+    manifest::apply(&client, &kept.manifest, within(10)).await.unwrap();
+    let taken = |object: &mut Value| {
+        object["metadata"]["managedFields"] = json!([{"manager": "operator", "operation": "Update"}]);
+    };
+    fake.change("Widget", &own.name, "w", taken);
+    fake.change("Service", "ops", "op", taken);
+    fake.change("RoleBinding", "kube-system", "leader", taken);
+    let error = manifest::delete_with_contents(&client, &kept.manifest, within(5)).await.unwrap_err();
+    assert!(error.to_string().contains("RoleBinding leader: seatrial did not create this object"), "{error}");
+    assert!(!error.to_string().contains("Widget") && !error.to_string().contains("Service"), "{error}");
+    assert!(fake.get("Widget", &own.name, "w").is_none() && fake.get("Service", "ops", "op").is_none());
+    assert!(fake.get("RoleBinding", "kube-system", "leader").is_some());
+}
+
 #[tokio::test]
 async fn a_kind_that_cannot_be_listed_hides_no_other() {
     let fake = with_system().await;

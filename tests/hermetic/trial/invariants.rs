@@ -71,12 +71,29 @@ fn away_before() -> Value {
     pod
 }
 
-/// The first fault takes processor time from a node.
-fn slow(story: &mut Story, node: &str) {
+/// A pod that its kubelet evicted. Its object stays.
+fn evicted() -> Value {
+    let mut pod = pod("web-2-k", WEB, "u-web-2-k", "w2");
+    pod["status"] = json!({"phase": "Failed", "reason": "Evicted", "conditions": []});
+    pod
+}
+
+/// The container that the second fault killed ends once more.
+fn again(story: &mut Story) {
+    let mut pod = pod("web-2-h", WEB, "u-web-2-h", "w2");
+    pod["status"]["containerStatuses"] = json!([
+        {"name": "c", "restartCount": 2, "state": {"running": {}}, "lastState": {"terminated": {
+            "exitCode": 1, "reason": "Error", "finishedAt": "2026-12-01T00:00:09Z"}}},
+    ]);
+    story.insert_before("fault 2 healed", changed(pod));
+}
+
+/// The first fault is another one, on another node.
+fn hit(story: &mut Story, node: &str, fault: &str) {
     story.each(|event| {
         let Event::Observed { what, value, .. } = event else { return };
         if what == facts::FAULTS.name() && value["step"] == "fault 1" {
-            (value["fault"], value["node"]) = (json!("slow-cpu"), json!(node));
+            (value["fault"], value["node"]) = (json!(fault), json!(node));
         }
     });
 }
@@ -121,7 +138,11 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
 #[case::crashed_while_another_is_away(|s: &mut Story| { other_away(s, "command 1"); later(s, "tried"); ends(s, "tried", 1, "Error"); }, Passed, "")]
 #[case::crashed_after_a_job(|s: &mut Story| { later(s, "command 1"); ends(s, "command 1", 1, "Error"); s.insert_after("command 1", changed(of_job())); }, Failed, "ended with 1 (Error)")]
 #[case::crashed_while_a_stranger_was_away(|s: &mut Story| { s.insert_before("ready", changed(away_before())); later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "ended with 1 (Error)")]
-#[case::a_node_under_another_fault(|s: &mut Story| { slow(s, "w3"); away(s, "w3", ("fault 1", "fault 1 over")); }, Failed, "node w3 was not ready for")]
+#[case::a_node_under_another_fault(|s: &mut Story| { hit(s, "w3", "delete-pod-now"); away(s, "w3", ("fault 1", "fault 1 over")); }, Failed, "node w3 was not ready for")]
+#[case::a_slow_node(|s: &mut Story| hit(s, "w1", "slow-cpu"), Inconclusive, "under a fault")]
+#[case::crashed_long_after_an_eviction(|s: &mut Story| { s.insert_before("node-loss", changed(evicted())); later(s, "command 1"); ends(s, "command 1", 1, "Error"); }, Failed, "ended with 1 (Error)")]
+#[case::killed_by_a_fault(|s: &mut Story| ends(s, "fault 2", 137, "Error"), Passed, "a fault hit it, as declared")]
+#[case::killed_again_after_a_fault(|s: &mut Story| { later(s, "fault 2"); later(s, "upgrade"); ends(s, "fault 2", 137, "Error"); again(s); }, Failed, "ended with 1 (Error)")]
 #[case::waits_without_a_reason(|s: &mut Story| waits(s, "command 1", None), Failed, "60 s are allowed without a known reason")]
 #[case::waits_for_a_node(|s: &mut Story| waits(s, "command 1", Some(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}))), Passed, "Unschedulable: no room")]
 #[case::no_sandbox(|s: &mut Story| { later(s, "command 1"); event(s, "FailedCreatePodSandBox", 1); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-h: it says why")]

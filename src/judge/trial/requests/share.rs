@@ -1,7 +1,7 @@
 //! The endpoints that a Service loses by a fault.
 
 use super::super::facts::{self, Expected};
-use super::super::state::{State, uid_in};
+use super::super::state::State;
 use super::{CHANCE, Hit, Reason, Service};
 use crate::event::Outcome;
 use crate::judge::availability::Sample;
@@ -45,8 +45,8 @@ impl Share {
     }
 }
 
-/// Whether a fault hit a ready pod that the Service does not select, of the trial or of the cluster's DNS: the Service's pods may
-/// need it.
+/// Whether a fault hit a ready pod that the Service does not select, in a namespace of the trial or of the cluster's DNS: the
+/// Service's pods may need it. An operator may run pods without a workload.
 pub fn others_lost(
     state: &State<'_>,
     evidence: &Evidence<'_>,
@@ -54,10 +54,14 @@ pub fn others_lost(
     selects: &impl Fn(&Object<'_>) -> bool,
 ) -> bool {
     let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
-    let uids: Vec<&str> = all.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
+    let is_inside = |pod: &Object<'_>| {
+        let namespace = pod.text("/metadata/namespace").unwrap_or_default();
+        let is_of_job = pod.controller().is_some_and(|owner| owner.0 == "Job");
+        !is_of_job && all.iter().any(|workload| workload.namespace == namespace)
+    };
     // The label of CoreDNS in clusters of kubeadm (cmd/kubeadm/app/phases/addons/dns/manifests.go).
     let is_dns = |pod: &Object<'_>| pod.label("k8s-app") == Some("kube-dns");
-    let is_needed = |pod: &Object<'_>| is_dns(pod) || uids.iter().any(|uid| state.is_of(pod, uid));
+    let is_needed = |pod: &Object<'_>| is_dns(pod) || is_inside(pod);
     let is_dns_recorded = state.of_kind("Pod").any(|pod| is_dns(&pod));
     (hit.pod.is_none() && !is_dns_recorded)
         || state
