@@ -143,7 +143,7 @@ fn strained<'r>(
                     named == Some((pod.text("/metadata/namespace").unwrap_or_default(), pod.name()))
                 };
                 let before = scope.changes("Pod").into_iter();
-                let before = before.filter(|(at, _, pod)| *at <= from && is_it(pod)).next_back();
+                let before = before.filter(|(at, _, pod)| *at < from && is_it(pod)).next_back();
                 killed.extend(before.map(|(_, _, pod)| Killed {
                     uid: pod.uid(),
                     restarts: restarts(&pod),
