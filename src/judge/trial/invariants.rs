@@ -142,8 +142,8 @@ fn strained<'r>(
                 let is_it = |pod: &Object<'_>| {
                     named == Some((pod.text("/metadata/namespace").unwrap_or_default(), pod.name()))
                 };
-                let before = scope.changes("Pod").into_iter();
-                let before = before.filter(|(at, _, pod)| *at < from && is_it(pod)).next_back();
+                let mut changes = scope.changes("Pod").into_iter();
+                let before = changes.rfind(|(at, _, pod)| *at < from && is_it(pod));
                 killed.extend(before.map(|(_, _, pod)| Killed {
                     uid: pod.uid(),
                     restarts: restarts(&pod),
