@@ -4,8 +4,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
 
-use super::apply::{Served, failed, is_definition, segment, tried};
+use super::apply::{Defined, Served, failed, is_definition, segment, tried};
 use super::bound::{ClaimStays, delete_claim, delete_claim_of};
+use super::collected::{NotCollected, collected};
 use super::exact::{delete_exact, gone};
 use super::faults::Failures;
 use super::held::{Holder, is_claim_of_set, mark_claims};
@@ -15,7 +16,8 @@ use crate::deadline::Deadline;
 use crate::wait::WaitError;
 
 /// Deletes the objects in the reverse order of the file, CustomResourceDefinitions last, each with its dependants in
-/// the background. Waits until each object is gone. A missing object is not an error, nor is a kind that the cluster
+/// the background. Waits until each object is gone, and before a definition is deleted until the dependants of its custom
+/// resources are. A missing object is not an error, nor is a kind that the cluster
 /// does not serve in any version: it has no objects. For a `generateName`, all objects that seatrial created from it
 /// are deleted: for a manifest that was scoped to a namespace those of this test, by [`NAMESPACE_LABEL`], otherwise those without a test. An
 /// object that somebody creates again under the same name meanwhile is a different object and stays.
@@ -24,7 +26,8 @@ use crate::wait::WaitError;
 /// [`ManifestError::NotOurs`] for an object that seatrial did not apply; [`ManifestError::Holds`] for a namespace or
 /// a definition whose deletion would also delete objects that seatrial did not create; [`ManifestError::Away`] for
 /// objects of an unavailable API server; [`ManifestError::Each`] for several of these errors: all other objects are
-/// deleted. [`ManifestError::Left`], which names what blocks the object, and [`ManifestError::Api`] end the deletion.
+/// deleted. [`ManifestError::Left`], which names what blocks the object, [`ManifestError::Dependant`] and
+/// [`ManifestError::Api`] end the deletion.
 pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) -> Result<(), ManifestError> {
     let (definitions, others): (Vec<&Object>, Vec<&Object>) =
         manifest.objects().iter().rev().partition(|object| is_definition(object));
@@ -65,7 +68,13 @@ async fn each<'o>(
 ) -> Result<(), ManifestError> {
     let served = Served::ask(client, manifest, deadline).await?;
     let mut failures = Failures::default();
+    let defined = Defined::by(manifest);
+    // Operators and definitions are needed until the dependants of custom resources are collected.
+    let mut is_after_custom = false;
     for object in objects {
+        if std::mem::replace(&mut is_after_custom, defined.defines(object)) && !is_after_custom {
+            collected(client, defined.kinds(), deadline).await.map_err(|why| orphaned(object, why))?;
+        }
         match served.api_of_any_version(&client.unary, object) {
             Ok(Some(api)) => {
                 let holder = Holder { client, served: &served, object, manifest, deadline };
@@ -127,6 +136,18 @@ async fn one(
 
 fn left(object: &Object, source: WaitError) -> ManifestError {
     ManifestError::Left { place: Box::new(object.place.clone()), source: Box::new(source) }
+}
+
+/// Returns the error of an object that waits for dependants of custom resources.
+fn orphaned(object: &Object, why: NotCollected) -> ManifestError {
+    match why {
+        NotCollected::List(error) => error,
+        NotCollected::Left(dependant, source) => ManifestError::Dependant {
+            place: Box::new(object.place.clone()),
+            dependant,
+            source: Box::new(source),
+        },
+    }
 }
 
 /// Deletes the claims of a StatefulSet, which Kubernetes keeps. A claim of somebody else stays.

@@ -3,17 +3,18 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::discovery::Scope;
+use kube::api::{Api, ApiResource, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::apply::tried;
+use super::collected::{NotCollected, Owner, collected};
 use super::exact::{delete_exact, gone};
-use super::inventory::list_all;
+use super::inventory::{Listed, api_of, list_all};
 use super::kinds::is_own;
 use super::{FIELD_MANAGER, ManifestError, NAMESPACE_LABEL, TestNamespace, is_ours};
 use crate::client::{ApiError, Client, untyped};
 use crate::deadline::Deadline;
+use crate::wait::WaitError;
 
 /// The label of a test's namespace that has objects elsewhere.
 pub(super) const ELSEWHERE_LABEL: &str = "dev.seatrial.elsewhere";
@@ -59,6 +60,10 @@ impl TestNamespace {
             for done in futures::future::join_all(asked).await {
                 error = error.or(done.err());
             }
+            let custom = together.iter().filter(|(resource, ..)| turn(resource) == CUSTOM);
+            let kinds: Vec<_> =
+                custom.map(|(resource, scope, _)| (resource.clone(), scope.clone())).collect();
+            error = error.or(self.collected(client, &kinds, deadline).await.err());
         }
         error.map_or(Ok(()), Err)
     }
@@ -70,46 +75,58 @@ impl TestNamespace {
         Ok(found.is_some_and(|namespace| namespace.labels().contains_key(ELSEWHERE_LABEL)))
     }
 
-    /// Returns the objects with the namespace's label that seatrial created, each with its kind, namespace, name and UID,
-    /// and the error of a kind that cannot be listed.
+    /// Returns the objects with the namespace's label that seatrial created, and the error of a kind that cannot be listed.
     async fn found(
         &self,
         client: &Client,
         deadline: Deadline,
-    ) -> Result<(Vec<Found>, Option<ManifestError>), ManifestError> {
+    ) -> Result<(Vec<Listed>, Option<ManifestError>), ManifestError> {
         let ours = ListParams::default().labels(&format!("{NAMESPACE_LABEL}={}", self.name));
-        let (listed, error) = list_all(client, &ours, deadline).await?;
-        let ours = listed.into_iter().filter(|(resource, _, meta)| is_ours(meta) && !stays(resource));
-        let found = ours.map(|(resource, scope, meta)| {
-            let namespace = meta.namespace.filter(|_| scope == Scope::Namespaced);
-            (resource, namespace, meta.name.unwrap_or_default(), meta.uid.unwrap_or_default())
-        });
+        let (mut listed, error) = list_all(client, &ours, deadline).await?;
+        listed.retain(|(resource, _, meta)| is_ours(meta) && !stays(resource));
         let error = error.into_iter().next();
         let error = error.map(|(_, source)| failed(&self.name, "list the objects of", deadline, source));
-        Ok((found.collect(), error))
+        Ok((listed, error))
     }
 
-    async fn one(&self, client: &Client, found: &Found, deadline: Deadline) -> Result<(), ManifestError> {
-        let (resource, namespace, name, uid) = found;
-        let api = |client: &kube::Client| match namespace {
-            Some(namespace) => Api::<DynamicObject>::namespaced_with(client.clone(), namespace, resource),
-            None => Api::<DynamicObject>::all_with(client.clone(), resource),
-        };
-        let asked = delete_exact(&api(&client.unary), name, uid, DeleteParams::background(), deadline).await;
+    async fn one(&self, client: &Client, found: &Listed, deadline: Deadline) -> Result<(), ManifestError> {
+        let (resource, _, meta) = found;
+        let [name, uid] = [&meta.name, &meta.uid].map(|text| text.as_deref().unwrap_or_default());
+        let api = api_of(&client.unary, found);
+        let asked = delete_exact(&api, name, uid, DeleteParams::background(), deadline).await;
         if !asked.map_err(|source| failed(&self.name, "delete the objects of", deadline, source))? {
             return Ok(());
         }
-        gone(api(&client.stream), name, uid, deadline).await.map_err(|source| ManifestError::NamespaceWait {
+        let gone = gone(api_of(&client.stream, found), name, uid, deadline).await;
+        gone.map_err(|source| self.held(format!("{} {name}", resource.kind), source))
+    }
+
+    /// Waits until the dependants of deleted custom resources are collected.
+    async fn collected(
+        &self,
+        client: &Client,
+        kinds: &[Owner],
+        deadline: Deadline,
+    ) -> Result<(), ManifestError> {
+        match collected(client, kinds, deadline).await {
+            Err(NotCollected::List(error)) => Err(error),
+            Err(NotCollected::Left(left, source)) => Err(self.held(left, source)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn held(&self, what: String, source: WaitError) -> ManifestError {
+        ManifestError::NamespaceWait {
             namespace: self.name.clone(),
             doing: "delete the objects of",
-            held: vec![format!("{} {name}", resource.kind)],
+            held: vec![what],
             source: Box::new(source),
-        })
+        }
     }
 }
 
-/// A kind, a namespace, a name and a UID.
-type Found = (ApiResource, Option<String>, String, String);
+/// The turn of custom resources.
+const CUSTOM: usize = 1;
 
 /// Returns when objects of a kind are deleted. Webhooks go first: their servers may be gone, and then they forbid every
 /// change. Custom resources go next, while their operators run, and then their definitions: with a definition go the
@@ -123,7 +140,7 @@ fn turn(resource: &ApiResource) -> usize {
         ("", "Namespace") => 5,
         ("rbac.authorization.k8s.io", _) => 6,
         _ if is_own(&resource.api_version) => 4,
-        _ => 1,
+        _ => CUSTOM,
     }
 }
 

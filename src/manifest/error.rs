@@ -133,6 +133,17 @@ pub enum ManifestError {
         #[source]
         source: Box<WaitError>,
     },
+    /// The object stays, because a dependant of a deleted custom resource is left.
+    #[error("{place}: it stays, because {dependant} is left, the owner of which is deleted")]
+    Dependant {
+        /// The place.
+        place: Box<Place>,
+        /// Kind and name of the dependant.
+        dependant: String,
+        /// What blocks its deletion.
+        #[source]
+        source: Box<WaitError>,
+    },
     /// The namespace of a test cannot be created or removed.
     #[error("failed to {doing} namespace {namespace} after {:.1} s", .waited.as_secs_f64())]
     Namespace {
@@ -188,7 +199,9 @@ impl ManifestError {
             Self::Api { source, .. } | Self::Discovery { source, .. } | Self::Namespace { source, .. } => {
                 source.is_unanswered()
             }
-            Self::NotEstablished { source, .. } | Self::Left { source, .. } => source.is_unanswered(),
+            Self::NotEstablished { source, .. }
+            | Self::Left { source, .. }
+            | Self::Dependant { source, .. } => source.is_unanswered(),
             Self::NamespaceWait { source, held, .. } => held.is_empty() && source.is_unanswered(),
             Self::Partly { source, .. } => source.is_unanswered(),
             Self::Several { faults: all } | Self::Each { failures: all } => {

@@ -30,6 +30,14 @@ const PASSING: [(&str, &str); 4] = [
 /// One listed object: its kind, its scope, its metadata.
 pub(super) type Listed = (ApiResource, Scope, ObjectMeta);
 
+/// The API of a listed object's kind, where the object is.
+pub(super) fn api_of(client: &kube::Client, (resource, scope, meta): &Listed) -> Api<DynamicObject> {
+    match meta.namespace.as_deref().filter(|_| *scope == Scope::Namespaced) {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
+    }
+}
+
 /// Lists the objects of every kind that can be listed and deleted. A kind that cannot be listed hides no other: its error
 /// comes with the rest.
 pub(super) async fn list_all(

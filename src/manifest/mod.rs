@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 mod apply;
 mod bound;
 mod check;
+mod collected;
 mod delete;
 mod elsewhere;
 mod error;

@@ -23,15 +23,20 @@ pub(in crate::manifest) fn is_definition(object: &Object) -> bool {
 }
 
 /// The kinds that the CustomResourceDefinitions of a manifest define.
-pub(super) struct Defined(Vec<(ApiResource, Scope)>);
+pub(in crate::manifest) struct Defined(Vec<(ApiResource, Scope)>);
 
 impl Defined {
-    pub(super) fn by(manifest: &Manifest) -> Self {
+    pub(in crate::manifest) fn by(manifest: &Manifest) -> Self {
         let definitions = manifest.objects().iter().filter(|object| is_definition(object));
         Self(definitions.flat_map(|object| kinds(&object.body["spec"])).collect())
     }
 
-    pub(super) fn defines(&self, object: &Object) -> bool {
+    /// Each kind in every version that is served.
+    pub(in crate::manifest) fn kinds(&self) -> &[(ApiResource, Scope)] {
+        &self.0
+    }
+
+    pub(in crate::manifest) fn defines(&self, object: &Object) -> bool {
         self.of(object).is_some()
     }
 

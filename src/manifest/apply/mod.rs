@@ -20,8 +20,7 @@ mod whose;
 
 pub(super) use asked::tried;
 use asked::tried_once;
-use definitions::Defined;
-pub(super) use definitions::{is_definition, kinds};
+pub(super) use definitions::{Defined, is_definition, kinds};
 pub(super) use served::{Served, discover, of_namespaces};
 use whose::Applying;
 pub(super) use whose::KUBERNETES;

@@ -16,7 +16,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, nam
     Kind { group, version: "v1", kind, plural, namespaced }
 }
 
-static KINDS: [Kind; 30] = [
+static KINDS: [Kind; 31] = [
     kind("", "Namespace", "namespaces", false),
     kind("", "Node", "nodes", false),
     kind("", "PersistentVolume", "persistentvolumes", false),
@@ -51,6 +51,7 @@ static KINDS: [Kind; 30] = [
         "validatingwebhookconfigurations",
         false,
     ),
+    kind("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", false),
     // A custom resource.
     kind("widgets.test", "Widget", "widgets", true),
 ];

@@ -10,6 +10,7 @@ use crate::fake_api::FakeApi;
 
 mod applying;
 mod budgets;
+mod dependants;
 mod images;
 mod json;
 mod kept;
