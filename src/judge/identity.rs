@@ -40,7 +40,6 @@ impl Identity {
     /// Reads the identity of a recorded pod.
     pub fn of(pod: &Object<'_>) -> Self {
         let text = |pointer: &str| pod.text(pointer).unwrap_or_default().to_owned();
-        let containers = pod.entries("/status/containerStatuses");
         Self {
             name: pod.name().into(),
             uid: pod.uid().into(),
@@ -48,7 +47,7 @@ impl Identity {
             image: text("/spec/containers/0/image"),
             image_id: text("/status/containerStatuses/0/imageID"),
             node: text("/spec/nodeName"),
-            restarts: containers.iter().filter_map(|c| c["restartCount"].as_i64()).sum(),
+            restarts: pod.restarts(),
             seen_us: pod.seen_us(),
         }
     }

@@ -48,6 +48,22 @@ impl<'r> Object<'r> {
         Self(self.0, other.1)
     }
 
+    /// Returns the namespace; empty for an object of the cluster.
+    pub fn namespace(&self) -> &'r str {
+        self.text("/metadata/namespace").unwrap_or_default()
+    }
+
+    /// Whether the object has this namespace and name, joined by a slash.
+    pub fn is_called(&self, named: &str) -> bool {
+        named.split_once('/') == Some((self.namespace(), self.name()))
+    }
+
+    /// Returns how often the containers of a pod have been started again.
+    pub fn restarts(&self) -> i64 {
+        let containers = self.entries("/status/containerStatuses").iter();
+        containers.filter_map(|container| container["restartCount"].as_i64()).sum()
+    }
+
     /// Returns when the object was seen, in microseconds on the records' clock; none if unknown.
     pub fn seen_us(&self) -> Option<u64> {
         self.1

@@ -89,7 +89,7 @@ pub(super) async fn framed(
     if is_ready {
         ground.note_finished().await?;
         let probes = ground.step("start probes", START, probes::start(&ground)).await?;
-        ledger::beside(&ground, Box::pin(body(&ground))).await?;
+        ledger::keep(&ground, Box::pin(body(&ground))).await?;
         probes.stop().await;
     }
     let budget = START

@@ -116,7 +116,7 @@ fn by_another(answer: &Answer, pod: &Object<'_>, pods: &[Object<'_>]) -> bool {
 
 /// Returns the name that the claim is about: `pod.service.namespace.svc`.
 fn name(pod: &Object<'_>, service: &Object<'_>) -> String {
-    let namespace = pod.text("/metadata/namespace").unwrap_or_default();
+    let namespace = pod.namespace();
     format!("{}.{}.{namespace}.svc", pod.name(), service.name())
 }
 

@@ -66,7 +66,7 @@ fn check(
     if volumes.is_empty() {
         finding.check(true, format!("{title} had no volume on the disk of {node}"));
     }
-    let (heirs, coming) = (heirs(evidence, workload, node)?, coming(evidence, workload, node)?);
+    let (heirs, coming) = replacements(evidence, workload, node)?;
     let mut seen: Vec<Volume<'_>> = Vec::new();
     for (pod, volume) in volumes {
         let rule = rules.iter().find(|rule| volume.is_called(&rule.volume));
@@ -105,31 +105,25 @@ struct Heir<'r> {
     volumes: Vec<Volume<'r>>,
 }
 
-/// Returns the pods of a workload that came after the loss and run on another node.
-fn heirs<'r>(evidence: &Evidence<'r>, workload: &Workload, node: &str) -> Result<Vec<Heir<'r>>, Missing> {
+/// Returns the pods of a workload that came after the loss and run on another node, and in words one that has another node and
+/// does not run.
+fn replacements<'r>(
+    evidence: &Evidence<'r>,
+    workload: &Workload,
+    node: &str,
+) -> Result<(Vec<Heir<'r>>, Option<String>), Missing> {
     let uid = uid(evidence, "node-loss", workload)?;
     let (before, state) = (State::at(evidence, "node-loss")?, State::at(evidence, "node-lost")?);
     let old = before.pods(uid);
-    let is_heir = |pod: &Object<'_>| {
-        let runs = pod.is_ready() || pod.text("/status/phase") == Some("Running");
-        runs && node_of(pod) != node && old.iter().all(|o| o.uid() != pod.uid())
-    };
-    let heirs = state.pods(uid).into_iter().filter(is_heir);
-    heirs.map(|pod| Ok(Heir { node: node_of(&pod), volumes: volumes::of(&state, &pod)? })).collect()
-}
-
-/// Returns, in words, a pod of a workload that came after the loss, has another node, and does not run.
-fn coming(evidence: &Evidence<'_>, workload: &Workload, node: &str) -> Result<Option<String>, Missing> {
-    let uid = uid(evidence, "node-loss", workload)?;
-    let (before, state) = (State::at(evidence, "node-loss")?, State::at(evidence, "node-lost")?);
-    let old = before.pods(uid);
-    let is_coming = |pod: &Object<'_>| {
-        let place = node_of(pod);
-        let is_new = old.iter().all(|o| o.uid() != pod.uid());
-        is_new && !place.is_empty() && place != node && pod.text("/status/phase") == Some("Pending")
-    };
-    let found = state.staying(uid).into_iter().find(is_coming);
-    Ok(found.map(|pod| format!("{} is on {}", pod.name(), node_of(&pod))))
+    let is_new = |pod: &Object<'_>| node_of(pod) != node && old.iter().all(|o| o.uid() != pod.uid());
+    let runs = |pod: &Object<'_>| pod.is_ready() || pod.text("/status/phase") == Some("Running");
+    let heirs = state.pods(uid).into_iter().filter(|pod| is_new(pod) && runs(pod));
+    let heirs = heirs.map(|pod| Ok(Heir { node: node_of(&pod), volumes: volumes::of(&state, &pod)? }));
+    let is_pending = |pod: &Object<'_>| pod.text("/status/phase") == Some("Pending");
+    let coming = |pod: &Object<'_>| is_new(pod) && !node_of(pod).is_empty() && is_pending(pod);
+    let coming = state.staying(uid).into_iter().find(coming);
+    let coming = coming.map(|pod| format!("{} is on {}", pod.name(), node_of(&pod)));
+    Ok((heirs.collect::<Result<_, _>>()?, coming))
 }
 
 /// A volume on the lost node.

@@ -13,9 +13,9 @@ use crate::judge::availability::LAG;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
-/// What a fault does to the node that it hits.
+/// What a fault does to what it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
+pub(super) enum Effect {
     /// The node's container does not run.
     Down,
     /// The node runs, and Kubernetes does not hear of it, or its runtime does not answer.
@@ -30,7 +30,7 @@ enum Effect {
 
 impl Effect {
     /// Returns the effect of a built-in fault; none for another name.
-    fn of(fault: &str) -> Option<Self> {
+    pub(super) fn of(fault: &str) -> Option<Self> {
         Some(match fault {
             "stop" | "kill" | "pause" | "out-of-service" => Self::Down,
             "cut" | "cut-in" | "cut-out" | "stop-kubelet" | "stop-runtime" => Self::Away,
@@ -42,7 +42,7 @@ impl Effect {
     }
 
     /// Whether the node is lost to Kubernetes.
-    fn is_loss(self) -> bool {
+    pub(super) fn is_loss(self) -> bool {
         matches!(self, Self::Down | Self::Away)
     }
 
@@ -104,45 +104,17 @@ fn end(evidence: &Evidence<'_>, node: &str, (over, healed): (&str, &str)) -> Res
 
 /// Returns when it was first seen that a container of the fault's pod had ended, in seconds on the records' clock.
 fn noticed(evidence: &Evidence<'_>, step: &FaultStep, fault: &Fault<'_>) -> Result<Option<f64>, Missing> {
-    let named = step.pod.as_deref().and_then(|pod| pod.split_once('/'));
-    let restarts = |pod: &Object<'_>| -> i64 {
-        let all = pod.entries("/status/containerStatuses").iter();
-        all.filter_map(|status| status["restartCount"].as_i64()).sum()
-    };
-    let is_it =
-        |pod: &Object<'_>| named == Some((pod.text("/metadata/namespace").unwrap_or_default(), pod.name()));
+    let is_it = |pod: &Object<'_>| step.pod.as_deref().is_some_and(|named| pod.is_called(named));
     let before = State::at(evidence, &step.step)?;
-    let count = before.of_kind("Pod").find(is_it).map_or(0, |pod| restarts(&pod));
+    let count = before.of_kind("Pod").find(is_it).map_or(0, |pod| pod.restarts());
     let changes = evidence.between(&step.step, &step.healed())?.iter().filter_map(|record| {
         let Event::ObjectChanged { kind, object, .. } = &record.event else { return None };
         let pod = Object::new(object).ok().filter(|pod| kind == "Pod" && is_it(pod))?;
         Some((record.mono_us as f64 / 1e6, pod))
     });
-    let mut ended = changes.filter(|(at, pod)| *at >= fault.at && (!pod.is_ready() || restarts(pod) > count));
+    let mut ended =
+        changes.filter(|(at, pod)| *at >= fault.at && (!pod.is_ready() || pod.restarts() > count));
     Ok(ended.next().map(|(at, _)| at))
-}
-
-/// What a fault leaves behind that does not take its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// The node, with less of something.
-    Strained,
-    /// The pod, without one of its containers.
-    WithoutContainer,
-}
-
-/// Returns what a step's fault leaves behind; none if it takes its node, deletes its pod, or is not known here.
-pub(super) fn leaves(step: &FaultStep) -> Option<Left> {
-    match Effect::of(&step.fault)? {
-        Effect::Strained => Some(Left::Strained),
-        Effect::Container => Some(Left::WithoutContainer),
-        Effect::Down | Effect::Away | Effect::Deleted => None,
-    }
-}
-
-/// Returns whether a step's fault takes its node; none if the fault is not known here.
-pub(super) fn takes_node(step: &FaultStep) -> Option<bool> {
-    Effect::of(&step.fault).map(Effect::is_loss)
 }
 
 /// Returns the fault of a step that took its node away.

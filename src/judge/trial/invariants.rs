@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{self, FaultStep};
-use super::faults::{self, Left};
+use super::faults::{self, Effect};
 use super::state::{is_over, node_of};
 use crate::event::{Change, Event, Record};
 use crate::judge::invariants::{self as rules, Away, Scope};
@@ -87,7 +87,7 @@ fn away(evidence: &Evidence<'_>) -> Result<Vec<Away>, Missing> {
     }
     for step in fault_steps(evidence)? {
         // A fault that leaves its node excuses nothing of the node.
-        if faults::takes_node(&step) == Some(true) {
+        if Effect::of(&step.fault).is_some_and(Effect::is_loss) {
             let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
             away.push(Away { node: Some(step.node), from, to });
         }
@@ -117,13 +117,8 @@ impl Killed<'_> {
     /// Whether a pod's record shows this end, and no later one.
     fn is_it(&self, pod: &Object<'_>, at: f64) -> bool {
         let is_in_time = self.from <= at && at <= self.to + REPORT;
-        pod.uid() == self.uid && is_in_time && restarts(pod) <= self.restarts + 1
+        pod.uid() == self.uid && is_in_time && pod.restarts() <= self.restarts + 1
     }
-}
-
-fn restarts(pod: &Object<'_>) -> i64 {
-    let all = pod.entries("/status/containerStatuses").iter();
-    all.filter_map(|status| status["restartCount"].as_i64()).sum()
 }
 
 /// Returns the faults that leave their nodes, but strained, and those that end a container.
@@ -135,23 +130,20 @@ fn strained<'r>(
     let (mut strained, mut killed) = (Vec::new(), Vec::new());
     for step in fault_steps(evidence)? {
         let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
-        match faults::leaves(&step) {
-            Some(Left::Strained) => strained.push(Away { node: Some(step.node), from, to }),
-            Some(Left::WithoutContainer) => {
-                let named = step.pod.as_deref().and_then(|pod| pod.split_once('/'));
-                let is_it = |pod: &Object<'_>| {
-                    named == Some((pod.text("/metadata/namespace").unwrap_or_default(), pod.name()))
-                };
+        match Effect::of(&step.fault) {
+            Some(Effect::Strained) => strained.push(Away { node: Some(step.node), from, to }),
+            Some(Effect::Container) => {
+                let is_it = |pod: &Object<'_>| step.pod.as_deref().is_some_and(|named| pod.is_called(named));
                 let mut changes = scope.changes("Pod").into_iter();
                 let before = changes.rfind(|(at, _, pod)| *at < from && is_it(pod));
                 killed.extend(before.map(|(_, _, pod)| Killed {
                     uid: pod.uid(),
-                    restarts: restarts(&pod),
+                    restarts: pod.restarts(),
                     from,
                     to,
                 }));
             }
-            None => {}
+            Some(Effect::Down | Effect::Away | Effect::Deleted) | None => {}
         }
     }
     Ok((strained, killed))
@@ -203,7 +195,7 @@ fn absences<'r>(scope: &Scope<'_, 'r>) -> Vec<Absence<'r>> {
         let there = lives.iter().filter(|(_, life)| is_there(life));
         all.extend(there.map(|(uid, _)| Absence { uid, from: away.from, to: away.to }));
     }
-    // What was away before is nothing new.
+    // A pod that was away before the time that is judged explains nothing in it.
     all.retain(|absence| absence.from > scope.from);
     all
 }

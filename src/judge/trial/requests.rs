@@ -78,9 +78,7 @@ pub struct Hit<'e, 'r> {
 impl Hit<'_, '_> {
     /// Whether the fault hit a pod.
     fn takes(&self, pod: &Object<'_>) -> bool {
-        let namespace = pod.text("/metadata/namespace").unwrap_or_default();
-        let is_it = |named: &str| named.split_once('/') == Some((namespace, pod.name()));
-        node_of(pod) == self.fault.node && self.pod.is_none_or(is_it)
+        node_of(pod) == self.fault.node && self.pod.is_none_or(|named| pod.is_called(named))
     }
 }
 

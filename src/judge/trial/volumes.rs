@@ -86,7 +86,7 @@ fn disk_of<'r>(
     let of_pod = volume.get("ephemeral").map(|_| format!("{}-{name}", pod.name()));
     let named = volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str).map(str::to_owned);
     let Some(claim) = named.or(of_pod) else { return Ok(None) };
-    let namespace = pod.text("/metadata/namespace").unwrap_or_default();
+    let namespace = pod.namespace();
     let found = state.named("PersistentVolumeClaim", namespace, &claim);
     let found =
         found.ok_or_else(|| Missing(format!("claim {claim} of pod {} was not recorded", pod.name())))?;

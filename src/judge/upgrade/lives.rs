@@ -131,7 +131,7 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
         let i = lives.iter().position(|l| l.uid == pod.uid()).unwrap_or_else(|| {
             lives.push(Life {
                 name: pod.name(),
-                namespace: pod.text("/metadata/namespace").unwrap_or_default(),
+                namespace: pod.namespace(),
                 uid: pod.uid(),
                 node: "",
                 owner: pod.controller().map_or("", |owner| owner.0),

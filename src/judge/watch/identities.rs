@@ -23,7 +23,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         let mut complete = Vec::new();
         for kind in KINDS {
             for object in before.of_kind(kind) {
-                let namespace = object.text("/metadata/namespace").unwrap_or_default().to_owned();
+                let namespace = object.namespace().to_owned();
                 let workload = Workload {
                     kind: kind.into(),
                     namespace,
@@ -54,7 +54,7 @@ fn check_new(
     (before, after): (&State<'_>, &State<'_>),
 ) {
     for object in after.of_kind(kind) {
-        let namespace = object.text("/metadata/namespace").unwrap_or_default().to_owned();
+        let namespace = object.namespace().to_owned();
         if before.named(kind, &namespace, object.name()).is_some() {
             continue;
         }

@@ -22,7 +22,7 @@ const BEFORE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Those of the body. An entry that is lost, and a reading that fails, are the judge's.
-pub async fn beside(
+pub async fn keep(
     ground: &Ground<'_>,
     body: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {

@@ -55,9 +55,8 @@ pub fn others_lost(
 ) -> bool {
     let all = evidence.fact(&facts::WORKLOADS).unwrap_or_default();
     let is_inside = |pod: &Object<'_>| {
-        let namespace = pod.text("/metadata/namespace").unwrap_or_default();
         let is_of_job = pod.controller().is_some_and(|owner| owner.0 == "Job");
-        !is_of_job && all.iter().any(|workload| workload.namespace == namespace)
+        !is_of_job && all.iter().any(|workload| workload.namespace == pod.namespace())
     };
     // The label of CoreDNS in clusters of kubeadm (cmd/kubeadm/app/phases/addons/dns/manifests.go).
     let is_dns = |pod: &Object<'_>| pod.label("k8s-app") == Some("kube-dns");
