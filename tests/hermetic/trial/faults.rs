@@ -7,8 +7,8 @@ use seatrial::judge::trial::facts;
 use serde_json::{Value, json};
 
 use super::lies::{deleted, expects, fail, meanwhile, object, range, settled, unready};
-use super::story::{pod, told};
-use crate::story::{Story, changed, says};
+use super::story::{judged, pod};
+use crate::story::{Story, changed};
 
 const WEB: (&str, &str, &str) = ("web", "ReplicaSet", "web-2");
 const FAULT: (&str, &str) = ("fault 1", "fault 1 over");
@@ -108,9 +108,5 @@ fn a_falsehood_is_found(
     #[case] wanted: Conclusion,
     #[case] said: &str,
 ) {
-    let mut story = told().story;
-    how(&mut story);
-    let finding = story.judge(claim);
-    assert_eq!(finding.conclusion(), wanted, "{claim}: {:#?}", finding.details());
-    says(&finding, wanted, said);
+    judged(claim, how, wanted, said);
 }

@@ -7,8 +7,8 @@ use seatrial::judge::trial::facts;
 use serde_json::{Value, json};
 
 use super::lies::starve;
-use super::story::{pod, told};
-use crate::story::{Story, changed, says};
+use super::story::{judged, pod};
+use crate::story::{Story, changed};
 
 const WEB: (&str, &str, &str) = ("web", "ReplicaSet", "web-2");
 
@@ -157,9 +157,5 @@ fn nothing_else_goes_wrong(
     #[case] wanted: Conclusion,
     #[case] said: &str,
 ) {
-    let mut story = told().story;
-    bend(&mut story);
-    let finding = story.judge("invariants");
-    assert_eq!(finding.conclusion(), wanted, "{:#?}", finding.details());
-    says(&finding, wanted, said);
+    judged("invariants", bend, wanted, said);
 }

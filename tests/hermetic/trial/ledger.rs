@@ -7,8 +7,8 @@ use seatrial::judge::trial::facts::{self, LedgerUnread};
 use serde_json::json;
 
 use super::story::ledger::{FIRST, ledger, read, row};
-use super::story::told;
-use crate::story::{Story, observed, says};
+use super::story::{judged, told};
+use crate::story::{Story, observed};
 
 /// The rows of a reading.
 fn rows(story: &mut Story, reading: String, change: impl FnOnce(&mut Vec<Row>)) {
@@ -92,11 +92,7 @@ fn early(story: &mut Story) {
 #[case::another_ledger_is_not_read(|s: &mut Story| { let mut other = ledger(); other.name = "carts".into(); s.fact(&facts::LEDGERS).as_array_mut().unwrap().push(json!(other)); }, Inconclusive, "the ledger was not read `ledger carts after`")]
 #[case::a_later_reading_counts(|s: &mut Story| { let now = s.records.last().unwrap().mono_us; s.insert_after("clean", read(ledger().after(), now, std::iter::empty())); }, Failed, "ledger orders: 0 of ")]
 fn a_ledger_is_judged(#[case] bend: impl FnOnce(&mut Story), #[case] wanted: Conclusion, #[case] said: &str) {
-    let mut story = told().story;
-    bend(&mut story);
-    let finding = story.judge("ledger");
-    assert_eq!(finding.conclusion(), wanted, "{:#?}", finding.details());
-    says(&finding, wanted, said);
+    judged("ledger", bend, wanted, said);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use seatrial::judge::trial::{CLAIMS, facts};
 use seatrial::judge::{self, Evidence};
 use serde_json::{Value, json};
 
-use super::story::{PROBE, object as state_of, pod, told};
+use super::story::{PROBE, judged, object as state_of, pod, told};
 use crate::passing_histories::undecided_without_a_fact;
-use crate::story::{Story, changed, observed, says};
+use crate::story::{Story, changed, observed};
 
 /// The rollout of `web` brings an image, which these of its pods run.
 fn with_image(story: &mut Story, running: &[&str]) {
@@ -428,11 +428,7 @@ fn a_falsehood_is_found(
     #[case] wanted: Conclusion,
     #[case] said: &str,
 ) {
-    let mut story = told().story;
-    how(&mut story);
-    let finding = story.judge(claim);
-    assert_eq!(finding.conclusion(), wanted, "{claim}: {:#?}", finding.details());
-    says(&finding, wanted, said);
+    judged(claim, how, wanted, said);
 }
 
 /// A pod of `web` that is not ready.

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use seatrial::event::{Change, Event, FileEntry, Outcome};
+use seatrial::judge::Conclusion;
 use seatrial::judge::trial::facts::{
     self, DeletedPod, Drain, Expected, Rollout, RunCommand, ServiceProbe, Settled, Workload,
 };
 use serde_json::{Value, json};
 
-use crate::story::Story;
+use crate::story::{Story, says};
 
 mod faults;
 pub mod ledger;
@@ -282,6 +283,16 @@ const WEB: (&str, &str, &str) = ("web", "ReplicaSet", "web-2");
 const DB: (&str, &str, &str) = ("db", "ReplicaSet", "db-2");
 const SET: (&str, &str, &str) = ("set", "StatefulSet", "set");
 const AGENT: (&str, &str, &str) = ("agent", "DaemonSet", "agent");
+
+/// Asserts the verdict on a claim of the trial after a change of it, and that a line with this verdict has this text.
+#[track_caller]
+pub fn judged(claim: &str, bend: impl FnOnce(&mut Story), wanted: Conclusion, said: &str) {
+    let mut story = told().story;
+    bend(&mut story);
+    let finding = story.judge(claim);
+    assert_eq!(finding.conclusion(), wanted, "{claim}: {:#?}", finding.details());
+    says(&finding, wanted, said);
+}
 
 /// Makes up the whole trial.
 pub fn told() -> Told {
