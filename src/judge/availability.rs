@@ -2,15 +2,17 @@
 //! client saw it through its HTTP samples.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 
+use super::index::Of;
 use super::lost::{Holds, Touched};
 use super::machine::{Health, Machine};
 use super::object::Object;
 use super::outages::{Asked, Cause, Outages, Refusal};
 use super::upgrade::LEDGER;
-use super::watched::{Gap, gaps};
+use super::watched::Gap;
 use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
@@ -58,9 +60,10 @@ pub fn portion(value: &Value, whole: i64, up: bool) -> Option<i64> {
 /// The records between two marks, with the records before them.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'r> {
-    before: &'r [Record],
-    during: &'r [Record],
-    after: &'r [Record],
+    evidence: Evidence<'r>,
+    /// The places of its first record, and of the first one after it.
+    from: usize,
+    to: usize,
 }
 
 impl<'r> Window<'r> {
@@ -69,17 +72,36 @@ impl<'r> Window<'r> {
     /// # Errors
     /// [`Missing`] if a mark was not set, or if the marks are in the wrong order.
     pub fn between(evidence: &Evidence<'r>, from: &str, to: &str) -> Result<Self, Missing> {
-        let during = evidence.between(from, to)?;
-        let first = evidence.mark(from)?;
-        let records = evidence.records();
-        let start = records.iter().position(|r| std::ptr::eq(r, first)).unwrap_or_default();
-        let after = &records[start + during.len()..];
-        Ok(Self { before: &records[..start], during, after })
+        evidence.between(from, to)?;
+        Ok(Self { evidence: *evidence, from: evidence.position(from)?, to: evidence.position(to)? })
+    }
+
+    fn during(&self) -> &'r [Record] {
+        &self.evidence.records()[self.from..self.to]
+    }
+
+    fn after(&self) -> &'r [Record] {
+        &self.evidence.records()[self.to..]
+    }
+
+    /// Returns the changes of objects of a kind, from the beginning of the records to a place.
+    fn changes<'e>(
+        &self,
+        kind: &'e str,
+        within: Range<usize>,
+    ) -> impl Iterator<Item = (&'r Record, Change, Object<'r>)> + 'e
+    where
+        'r: 'e,
+    {
+        self.evidence.events(Of::ChangesOf(kind), within).filter_map(|(_, record)| {
+            let (_, change, object) = change(record)?;
+            Some((record, change, object))
+        })
     }
 
     /// Adds an inconclusive check if the clocks disagree on the length of the window.
     pub fn check_clocks(&self, finding: &mut Finding) {
-        if let [first, .., last] = self.during {
+        if let [first, .., last] = self.during() {
             clock::check_agree(finding, first, last);
         }
     }
@@ -87,25 +109,22 @@ impl<'r> Window<'r> {
     /// Returns when the window began and ended, in seconds on the records' clock.
     pub fn span(&self) -> (f64, f64) {
         let second = |record: &Record| record.mono_us as f64 / 1e6;
-        let from = self.during.first().map_or(0.0, second);
-        (from, self.after.first().or(self.during.last()).map_or(from, second))
+        let from = self.during().first().map_or(0.0, second);
+        (from, self.after().first().or(self.during().last()).map_or(from, second))
     }
 
     /// Returns the gaps in the watches of these kinds during the window.
     pub fn gaps(&self, kinds: &[&str]) -> Vec<Gap<'r>> {
-        gaps(self.during, self.after, kinds)
+        self.evidence.gaps(self.during(), kinds)
     }
 
     /// Returns every state of one object in the window, starting with its state at the beginning.
     pub fn states(&self, uid: &str) -> Vec<Object<'r>> {
-        let mut first = None;
-        for record in self.before {
-            if let Some((_, _, object)) = change(record).filter(|c| c.2.uid() == uid) {
-                first = Some(object);
-            }
-        }
-        let during = self.during.iter().filter_map(change).filter(|c| c.2.uid() == uid);
-        first.into_iter().chain(during.map(|c| c.2)).collect()
+        let of = |within: Range<usize>| {
+            let changes = self.evidence.events(Of::Changes, within).filter_map(|(_, record)| change(record));
+            changes.map(|(_, _, object)| object).filter(|object| object.uid() == uid)
+        };
+        of(0..self.from).last().into_iter().chain(of(self.from..self.to)).collect()
     }
 
     /// Returns every state, with its record, of labelled objects of a kind that fulfils a condition in the window.
@@ -115,12 +134,11 @@ impl<'r> Window<'r> {
         label: (&str, &str),
         holds: impl Fn(&Object<'r>) -> bool,
     ) -> Vec<(&'r Record, Object<'r>)> {
-        let state = |record: &'r Record| {
-            let (of, change, object) = change(record)?;
-            let ours = of == kind && change != Change::Deleted && object.label(label.0) == Some(label.1);
-            (ours && holds(&object)).then_some((record, object))
-        };
-        self.during.iter().filter_map(state).collect()
+        let all = self.changes(kind, self.from..self.to);
+        let ours = all.filter(|(_, change, object)| {
+            *change != Change::Deleted && object.label(label.0) == Some(label.1) && holds(object)
+        });
+        ours.map(|(record, _, object)| (record, object)).collect()
     }
 
     /// Counts the objects of a kind that are `ours` and fulfil a condition: at the beginning and after each change in
@@ -143,22 +161,24 @@ impl<'r> Window<'r> {
         number: impl Fn(&Object<'r>) -> i64,
     ) -> Vec<(f64, i64)> {
         let mut living: BTreeMap<&str, Object<'r>> = BTreeMap::new();
-        let mut take = |record: &'r Record| -> Option<(f64, i64)> {
-            let (_, change, object) = change(record).filter(|c| c.0 == kind)?;
-            match change {
-                Change::Deleted => living.remove(object.uid()),
-                Change::Added | Change::Modified => living.insert(object.uid(), object),
+        let mut sum = 0;
+        let mut take = |(record, change, object): (&'r Record, Change, Object<'r>)| {
+            let new = Some(object).filter(|_| change != Change::Deleted);
+            let old = match new {
+                Some(new) => living.insert(new.uid(), new),
+                None => living.remove(object.uid()),
             };
-            let ours = living.values().filter(|o| ours(o));
-            Some((record.mono_us as f64 / 1e6, ours.map(&number).sum()))
+            let of = |object: Option<Object<'r>>| object.filter(|o| ours(o)).map_or(0, |o| number(&o));
+            sum += of(new) - of(old);
+            (record.mono_us as f64 / 1e6, sum)
         };
-        let beginning = self.before.iter().filter_map(&mut take).last();
-        beginning.into_iter().chain(self.during.iter().filter_map(take)).collect()
+        let beginning = self.changes(kind, 0..self.from).map(&mut take).last();
+        beginning.into_iter().chain(self.changes(kind, self.from..self.to).map(take)).collect()
     }
 
     /// Returns the periods in which sums were above a limit without interruption, up to the end of the window.
     pub fn above(&self, sums: &[(f64, i64)], limit: i64) -> Vec<(f64, f64)> {
-        let end = self.during.last().map_or(0.0, |r| r.mono_us as f64 / 1e6);
+        let end = self.during().last().map_or(0.0, |r| r.mono_us as f64 / 1e6);
         let (mut since, mut found) = (None, Vec::new());
         for &(at, sum) in sums {
             match (since, sum > limit) {
@@ -177,9 +197,8 @@ impl<'r> Window<'r> {
     /// Returns the deletions of the pods whose states are `ending`, each at the moment when it was first seen.
     pub fn endings(&self, ending: impl Fn(Change, &Object<'r>) -> bool) -> Vec<Ending<'r>> {
         let mut endings: BTreeMap<&str, Ending<'r>> = BTreeMap::new();
-        let all = self.before.iter().chain(self.during).chain(self.after);
-        for (record, (kind, change, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
-            if kind == "Pod" && ending(change, &pod) {
+        for (record, change, pod) in self.changes("Pod", 0..self.evidence.records().len()) {
+            if ending(change, &pod) {
                 let at = record.mono_us as f64 / 1e6;
                 endings.entry(pod.uid()).or_insert(Ending { pod: pod.name(), at });
             }
@@ -189,10 +208,13 @@ impl<'r> Window<'r> {
 
     /// Returns the samples of a probe: the last one before the window, those in it, and the first one after it.
     pub fn samples(&self, probe: &str) -> Vec<Sample<'r>> {
-        let sample = |record: &'r Record| Sample::of(record, probe);
-        let before = self.before.iter().rev().find_map(sample);
-        let after = self.after.iter().find_map(sample);
-        before.into_iter().chain(self.during.iter().filter_map(sample)).chain(after).collect()
+        let of = |within: Range<usize>| {
+            let all = self.evidence.events(Of::Samples(probe), within);
+            all.filter_map(|(_, record)| Sample::of(record, probe))
+        };
+        let before = of(0..self.from).next_back();
+        let after = of(self.to..self.evidence.records().len()).next();
+        before.into_iter().chain(of(self.from..self.to)).chain(after).collect()
     }
 }
 
@@ -527,8 +549,7 @@ mod tests {
     }
 
     fn window(records: &[Record]) -> Window<'_> {
-        let (before, after) = records.split_at(0);
-        Window { before, during: after, after: before }
+        Window { evidence: Evidence::new(records, "A7"), from: 0, to: records.len() }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What a judge may read: the records of one scenario, with methods to search them.
 
+use std::ops::Range;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Fact;
+use super::index::{Index, Of};
 use crate::event::{Change, Event, Record};
 
 /// The records of one scenario, in order.
@@ -12,6 +15,8 @@ pub struct Evidence<'r> {
     records: &'r [Record],
     claim: &'r str,
     run: &'r [Record],
+    /// Where the events are in the records of the whole scenario, and how many of these come before `records`.
+    index: Option<(&'r Index<'r>, usize)>,
 }
 
 /// A fact that a judge needs is not in the records.
@@ -25,7 +30,47 @@ pub struct Missing(
 impl<'r> Evidence<'r> {
     /// Returns the evidence for one claim, given by id. `records` are those of one scenario.
     pub fn new(records: &'r [Record], claim: &'r str) -> Self {
-        Self { records, claim, run: &[] }
+        Self { records, claim, run: &[], index: None }
+    }
+
+    /// The same evidence with an index of its records: searches are fast.
+    pub(super) fn indexed(self, index: &'r Index<'r>) -> Self {
+        Self { index: Some((index, 0)), ..self }
+    }
+
+    /// Returns the events of a sort in a part of the records, in order, each with its place.
+    pub(super) fn events<'e>(
+        &self,
+        of: Of<'e>,
+        within: Range<usize>,
+    ) -> Box<dyn DoubleEndedIterator<Item = (usize, &'r Record)> + 'e>
+    where
+        'r: 'e,
+    {
+        let records = self.records;
+        let within = within.start.min(records.len())..within.end.min(records.len());
+        match self.index {
+            Some((index, before)) => {
+                let places = index.places(of, within.start + before..within.end + before);
+                Box::new(places.iter().map(move |at| (at - before, &records[at - before])))
+            }
+            None => Box::new(within.map(move |at| (at, &records[at])).filter(move |(_, r)| of.is(&r.event))),
+        }
+    }
+
+    /// Returns all events of a sort, as [`Evidence::events`] does.
+    pub(super) fn all<'e>(&self, of: Of<'e>) -> impl DoubleEndedIterator<Item = &'r Record> + 'e
+    where
+        'r: 'e,
+    {
+        self.events(of, 0..self.records.len()).map(|(_, record)| record)
+    }
+
+    /// Returns the place of a part of the records in them.
+    pub(super) fn place(&self, part: &'r [Record]) -> Range<usize> {
+        let from =
+            (part.as_ptr() as usize).saturating_sub(self.records.as_ptr() as usize) / size_of::<Record>();
+        from..from + part.len()
     }
 
     /// Adds the earlier records of the whole run, those of other scenarios included: for a claim on other claims
@@ -87,7 +132,8 @@ impl<'r> Evidence<'r> {
         &'e self,
         fact: &'e Fact<T>,
     ) -> impl DoubleEndedIterator<Item = (&'r Record, &'r Value)> + use<'e, 'r, T> {
-        self.records.iter().filter_map(move |r| Some((r, fact.value_in(&r.event, self.claim)?)))
+        self.all(Of::Fact(self.name_of(fact)))
+            .filter_map(move |r| Some((r, fact.value_in(&r.event, self.claim)?)))
     }
 
     /// Returns the name that a fact has in these records.
@@ -107,8 +153,7 @@ impl<'r> Evidence<'r> {
     /// # Errors
     /// [`Missing`] if the mark was not set.
     pub fn mark(&self, mark: &str) -> Result<&'r Record, Missing> {
-        let marked = |r: &&Record| matches!(&r.event, Event::Marked { mark: m } if m == mark);
-        self.records.iter().rfind(marked).ok_or_else(|| Missing(format!("`{mark}` was not marked")))
+        Ok(&self.records[self.position(mark)?])
     }
 
     /// Returns the records between two marks.
@@ -135,22 +180,27 @@ impl<'r> Evidence<'r> {
     /// # Errors
     /// [`Missing`] if the mark was not set.
     pub fn since(&self, mark: &str) -> Result<Self, Missing> {
-        Ok(Self { records: &self.records[self.position(mark)?..], ..*self })
+        let at = self.position(mark)?;
+        let index = self.index.map(|(index, before)| (index, before + at));
+        Ok(Self { records: &self.records[at..], index, ..*self })
     }
 
-    fn position(&self, mark: &str) -> Result<usize, Missing> {
-        let record = self.mark(mark)?;
-        let at = self.records.iter().position(|r| std::ptr::eq(r, record));
-        at.ok_or_else(|| Missing(format!("`{mark}` was not marked")))
+    /// Returns the place of the record at which a mark was last set.
+    ///
+    /// # Errors
+    /// [`Missing`] if the mark was not set.
+    pub(super) fn position(&self, mark: &str) -> Result<usize, Missing> {
+        let last = self.events(Of::Mark(mark), 0..self.records.len()).next_back();
+        last.map(|(at, _)| at).ok_or_else(|| Missing(format!("`{mark}` was not marked")))
     }
 
     /// Returns every recorded change of objects of a kind, in order.
     pub fn changes(&self, kind: &str) -> Vec<(&'r Record, Change, &'r Value)> {
         let change = |r: &'r Record| match &r.event {
-            Event::ObjectChanged { change, kind: k, object, .. } if k == kind => Some((r, *change, object)),
+            Event::ObjectChanged { change, object, .. } => Some((r, *change, object)),
             _ => None,
         };
-        self.records.iter().filter_map(change).collect()
+        self.all(Of::ChangesOf(kind)).filter_map(change).collect()
     }
 }
 

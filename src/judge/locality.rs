@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::index::Of;
 use super::{Evidence, Finding, Missing};
 use crate::event::{Event, FileEntry, Record};
 
@@ -84,7 +85,7 @@ pub fn listing<'r>(
     node: &str,
     path: &str,
 ) -> Result<Listing<'r>, Missing> {
-    let all = evidence.records().iter().rev().filter_map(of).filter(|(name, _)| *name == listing);
+    let all = evidence.all(Of::Listings).rev().filter_map(of).filter(|(name, _)| *name == listing);
     let found = all.map(|(_, found)| found).find(|found| found.node == node && found.path == path);
     found.ok_or_else(|| Missing(format!("{path} was not listed on {node} (`{listing}`)")))
 }
@@ -97,7 +98,7 @@ pub fn last_before<'r>(
     node: &str,
     path: &str,
 ) -> Option<Listing<'r>> {
-    let all = evidence.records().iter().filter_map(of);
+    let all = evidence.all(Of::Listings).filter_map(of);
     let before = all.take_while(|(name, _)| *name != listing).map(|(_, found)| found);
     before.filter(|found| found.node == node && found.path == path && !found.is_empty()).last()
 }
@@ -113,7 +114,7 @@ pub fn listings<'r>(
     nodes: &[String],
 ) -> Result<BTreeMap<&'r str, Listing<'r>>, Missing> {
     let of_name = |record| of(record).filter(|(name, _)| *name == listing);
-    let all = evidence.records().iter().filter_map(of_name);
+    let all = evidence.all(Of::Listings).filter_map(of_name);
     let found: BTreeMap<&str, Listing<'_>> = all.map(|(_, listing)| (listing.node, listing)).collect();
     let unseen: Vec<&str> = nodes.iter().map(String::as_str).filter(|n| !found.contains_key(n)).collect();
     if nodes.is_empty() || !unseen.is_empty() {

@@ -23,6 +23,7 @@ pub mod ha;
 pub(crate) mod identity;
 #[cfg(feature = "internals")]
 pub mod identity;
+mod index;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod integrity;
 #[cfg(feature = "internals")]
@@ -133,6 +134,8 @@ impl Claim {
     /// and no check fails: the missing or misplaced records may be the reason why a check does not hold.
     pub fn judge_broken(&self, evidence: &Evidence<'_>, defects: &[&str]) -> Finding {
         let records = evidence.records();
+        let index = index::Index::new(records);
+        let evidence = &evidence.indexed(&index);
         let machine = Machine::of(records);
         let mut finding = Finding { lost: Lost::of(records, &machine), machine, ..Finding::new() };
         finding.watched(defects, |finding| finding.part(|finding| (self.judge)(evidence, finding)));

@@ -9,6 +9,12 @@ use crate::event::Record;
 /// Annotation of a mirror pod: another value means another static pod.
 pub(crate) const MIRROR_HASH: &str = "kubernetes.io/config.hash";
 
+/// Returns the place in a list that a part of a pointer names, as RFC 6901 writes it.
+fn place(part: &str) -> Option<usize> {
+    let is_plain = !part.starts_with('+') && (part == "0" || !part.starts_with('0'));
+    part.parse().ok().filter(|_| is_plain)
+}
+
 /// An object as the API returned it. Fields are read by JSON pointer, which works for objects of all Kubernetes
 /// versions, also of versions newer than seatrial's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +114,16 @@ impl<'r> Object<'r> {
 
     /// Returns a field, unless it is absent or null.
     pub fn at(&self, pointer: &str) -> Option<&'r Value> {
-        self.0.pointer(pointer).filter(|v| !v.is_null())
+        // As `Value::pointer`, which replaces escapes in each part.
+        let found = match pointer.contains('~') {
+            true => self.0.pointer(pointer),
+            false => pointer.split('/').skip(1).try_fold(self.0, |value, part| match value {
+                Value::Object(fields) => fields.get(part),
+                Value::Array(items) => items.get(place(part)?),
+                _ => None,
+            }),
+        };
+        found.filter(|v| !v.is_null())
     }
 
     /// Returns a text field.

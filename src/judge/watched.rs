@@ -2,6 +2,7 @@
 //! inconclusive then, whatever its result would be.
 
 use super::Evidence;
+use super::index::Of;
 use crate::event::{Event, Record};
 
 /// A time in which no changes of a kind were recorded.
@@ -20,14 +21,16 @@ impl std::fmt::Display for Gap<'_> {
     }
 }
 
-/// Returns the gaps of these kinds in some records. A gap ends where its new list is recorded; one that ends `after`
-/// the records may have begun in them.
-pub fn gaps<'r>(during: &'r [Record], after: &'r [Record], kinds: &[&str]) -> Vec<Gap<'r>> {
-    let end = during.last();
+/// Returns the gaps of these kinds in some records, of which `end` is the last. A gap ends where its new list is recorded; one that
+/// ends after the records may have begun in them. Each break comes with whether it is in the records.
+fn gaps<'r>(
+    end: Option<&Record>,
+    breaks: impl Iterator<Item = (&'r Record, bool)>,
+    kinds: &[&str],
+) -> Vec<Gap<'r>> {
     let began_in_it = |record: &Record, since_us: Option<u64>| {
         end.is_some_and(|end| end.writer == record.writer && since_us.is_some_and(|us| us <= end.mono_us))
     };
-    let records = during.iter().map(|r| (r, true)).chain(after.iter().map(|r| (r, false)));
     let gap = |(record, is_in_it): (&'r Record, bool)| match &record.event {
         Event::WatchRestarted { kind, reason, since_us }
             if kinds.contains(&kind.as_str()) && (is_in_it || began_in_it(record, *since_us)) =>
@@ -36,15 +39,15 @@ pub fn gaps<'r>(during: &'r [Record], after: &'r [Record], kinds: &[&str]) -> Ve
         }
         _ => None,
     };
-    records.filter_map(gap).collect()
+    breaks.filter_map(gap).collect()
 }
 
 impl<'r> Evidence<'r> {
     /// Returns the gaps of these kinds in a part of the evidence.
     pub fn gaps(&self, part: &'r [Record], kinds: &[&str]) -> Vec<Gap<'r>> {
-        let end = part.as_ptr_range().end;
-        let after = self.records().iter().position(|r| std::ptr::eq(r, end));
-        gaps(part, after.map_or(&[], |at| &self.records()[at..]), kinds)
+        let place = self.place(part);
+        let breaks = self.events(Of::Breaks, place.start..self.records().len());
+        gaps(part.last(), breaks.map(|(at, record)| (record, at < place.end)), kinds)
     }
 }
 

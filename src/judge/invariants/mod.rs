@@ -1,9 +1,11 @@
 //! What must hold all the time on a cluster, whatever happens to it: read from records that every story has. The caller
 //! says which time is judged and when nodes may be away, and handles gaps in the watches.
 
+use serde_json::Value;
+
 use super::object::Object;
 use super::{Evidence, Finding, Missing};
-use crate::event::{Change, Event, Record};
+use crate::event::{Change, Record};
 
 mod containers;
 mod nodes;
@@ -61,6 +63,23 @@ impl<'e, 'r> Scope<'e, 'r> {
         is_in(&self.away, node, at)
     }
 
+    /// Returns for how many seconds of a time a node may be away.
+    pub fn time_away(&self, node: &str, (from, to): (f64, f64)) -> f64 {
+        let mut away: Vec<(f64, f64)> = self
+            .away
+            .iter()
+            .filter(|away| away.node.as_deref().is_none_or(|of| of == node))
+            .map(|away| (away.from.max(from), (away.to + AFTER).min(to)))
+            .collect();
+        away.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut sum, mut end) = (0.0, from);
+        for (begins, ends) in away {
+            sum += (ends - begins.max(end)).max(0.0);
+            end = end.max(ends);
+        }
+        sum
+    }
+
     /// Whether a fault may be to blame for what a node does at a second.
     pub fn is_strained(&self, node: &str, at: f64) -> bool {
         is_in(&self.strained, node, at)
@@ -73,13 +92,10 @@ impl<'e, 'r> Scope<'e, 'r> {
 
     /// The changes of objects of a kind until the end of the judged time, each with its second.
     pub fn changes(&self, kind: &str) -> Vec<(f64, Change, Object<'r>)> {
-        let read = |record: &'r Record| match &record.event {
-            Event::ObjectChanged { change, kind: of, object, .. } if of == kind => {
-                Some((second(record), *change, Object::new(object).ok()?.seen(record)))
-            }
-            _ => None,
+        let read = |(record, change, object): (&'r Record, Change, &'r Value)| {
+            Some((second(record), change, Object::new(object).ok()?.seen(record)))
         };
-        self.evidence.records().iter().filter_map(read).filter(|(at, ..)| *at <= self.to).collect()
+        self.evidence.changes(kind).into_iter().filter_map(read).filter(|(at, ..)| *at <= self.to).collect()
     }
 }
 

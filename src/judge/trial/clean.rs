@@ -46,7 +46,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     }
     let since = evidence.since("clean")?;
     let gaps = evidence.gaps(since.records(), &kinds(&workloads, &[]));
-    let state = State::after(evidence.records());
+    let state = State::after(evidence);
     finding.watched(&gaps, |finding| {
         for workload in &workloads {
             finding.part(|finding| {

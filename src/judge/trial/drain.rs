@@ -101,7 +101,7 @@ pub(super) fn check_stopped(
 
 /// Whether a text names a pod that one of these workloads had.
 fn names_pod_of(evidence: &Evidence<'_>, workloads: &[Workload], text: &str) -> bool {
-    let all = State::after(evidence.records());
+    let all = State::after(evidence);
     let uids: Vec<&str> = workloads.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
     let pods = evidence.changes("Pod").into_iter().filter_map(|(_, _, pod)| Object::new(pod).ok());
     // The drain names a pod as namespace/name.

@@ -10,6 +10,7 @@ use super::workloads::check_complete;
 use super::{check_settled, kinds, summarise, workloads};
 use crate::event::{Event, Record};
 use crate::judge::availability::LAG;
+use crate::judge::index::Of;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -81,7 +82,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 pub(super) fn steps(evidence: &Evidence<'_>) -> Result<Vec<FaultStep>, Missing> {
     let steps = evidence.facts(&facts::FAULTS);
     let is_begun = |mark: &str| mark.strip_prefix("fault ").is_some_and(|rest| rest.parse::<usize>().is_ok());
-    let marks = evidence.records().iter().filter_map(|record| match &record.event {
+    let marks = evidence.all(Of::Marks).filter_map(|record| match &record.event {
         Event::Marked { mark } => Some(mark.as_str()),
         _ => None,
     });

@@ -50,7 +50,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 
 /// Whether a workload declares no pods, in the last state that was recorded before the first pod was deleted.
 fn wants_none(evidence: &Evidence<'_>, workload: &facts::Workload) -> bool {
-    let state = State::after(evidence.until("clean").records());
+    let state = State::after(&evidence.until("clean"));
     state.object(workload).is_some_and(|object| declared(&workload.kind, &object) == Some(0))
 }
 

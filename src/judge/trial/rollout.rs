@@ -8,6 +8,7 @@ use super::workloads::{is_on_delete, partition};
 use super::{check_settled, kinds, requests, rules, summarise, workloads};
 use crate::event::Event;
 use crate::judge::availability::{Limits, Window, fewest, portion};
+use crate::judge::index::Of;
 use crate::judge::object::{Object, names};
 use crate::judge::stateful_set::history::ordinal;
 use crate::judge::stateless::HASH;
@@ -63,8 +64,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 /// Returns the rollouts of the trial; none in records of older versions, which have no such fact.
 fn rounds(evidence: &Evidence<'_>) -> Result<Option<Vec<Rollout>>, Missing> {
     let begun: Vec<&str> = evidence
-        .records()
-        .iter()
+        .all(Of::Marks)
         .filter_map(|record| match &record.event {
             Event::Marked { mark } => mark.strip_prefix("rollout "),
             _ => None,
@@ -223,7 +223,7 @@ fn check_available(
     let title = workload.title();
     let uid = uid(evidence, from, workload)?;
     let states = window.states(uid);
-    let all = State::after(evidence.records());
+    let all = State::after(evidence);
     let ready = window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready);
     if states.len() < 2 || ready.len() < 2 {
         return Err(Missing(format!(

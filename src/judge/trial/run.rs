@@ -2,6 +2,7 @@
 
 use super::{facts, requests, rules};
 use crate::event::{Event, Record};
+use crate::judge::index::Of;
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// Judges `run`.
@@ -10,7 +11,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let all = evidence.facts(&facts::COMMANDS)?;
     let number = |mark: &str| mark.strip_prefix("command ").and_then(|number| number.parse::<usize>().ok());
     let is_begun = |r: &&Record| matches!(&r.event, Event::Marked { mark } if number(mark).is_some());
-    let begun = evidence.records().iter().filter(is_begun).count();
+    let begun = evidence.all(Of::Marks).filter(is_begun).count();
     if begun != all.len() {
         return Err(Missing(format!("{begun} commands began, and {} ends were recorded", all.len())));
     }

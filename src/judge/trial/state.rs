@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::AHEAD;
 use super::facts::Workload;
 use crate::event::{Change, Event, Record};
+use crate::judge::index::Of;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Holds, Missing};
 
@@ -21,10 +22,10 @@ pub struct State<'r> {
 }
 
 impl<'r> State<'r> {
-    /// Returns the state after these records.
-    pub fn after(records: &'r [Record]) -> Self {
+    /// Returns the state after the evidence.
+    pub fn after(evidence: &Evidence<'r>) -> Self {
         let mut state = Self::default();
-        records.iter().for_each(|record| state.take(record));
+        evidence.all(Of::Changes).for_each(|record| state.take(record));
         state
     }
 
@@ -34,7 +35,7 @@ impl<'r> State<'r> {
     /// [`Missing`] if the mark was not set.
     pub fn at(evidence: &Evidence<'r>, mark: &str) -> Result<Self, Missing> {
         evidence.mark(mark)?;
-        Ok(Self::after(evidence.until(mark).records()))
+        Ok(Self::after(&evidence.until(mark)))
     }
 
     fn take(&mut self, record: &'r Record) {
@@ -167,12 +168,11 @@ pub fn between<'r>(
     if is_enough(&state) {
         return Ok(());
     }
-    for record in evidence.between(from, to)? {
-        if matches!(record.event, Event::ObjectChanged { .. }) {
-            state.take(record);
-            if is_enough(&state) {
-                return Ok(());
-            }
+    let within = evidence.place(evidence.between(from, to)?);
+    for (_, record) in evidence.events(Of::Changes, within) {
+        state.take(record);
+        if is_enough(&state) {
+            return Ok(());
         }
     }
     Ok(())
@@ -196,13 +196,11 @@ pub fn at_mark<'r>(
         return Ok(first);
     }
     let end = moment.mono_us as f64 / 1e6 + AHEAD;
-    for record in after.records().iter().take_while(|r| r.mono_us as f64 / 1e6 <= end) {
-        if matches!(record.event, Event::ObjectChanged { .. }) {
-            state.take(record);
-            let made = checks(&state);
-            if hold(&made) {
-                return Ok(made);
-            }
+    for record in after.all(Of::Changes).take_while(|r| r.mono_us as f64 / 1e6 <= end) {
+        state.take(record);
+        let made = checks(&state);
+        if hold(&made) {
+            return Ok(made);
         }
     }
     Ok(first)

@@ -75,7 +75,7 @@ fn check_pods(
     workload: &Workload,
 ) -> Result<(), Missing> {
     let (uid, title) = (uid(evidence, "upgrade", workload)?, workload.title());
-    let state = State::after(evidence.records());
+    let state = State::after(evidence);
     let all = lives::all(evidence.records());
     let mut moved = 0;
     for life in all.iter().filter(|life| state.is_of(&life.last, uid)) {
