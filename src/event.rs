@@ -81,6 +81,9 @@ pub enum Event {
     ScenarioStarted {
         /// Ids of the claims that the scenario proves.
         claims: Vec<String>,
+        /// The name of what is on trial, if the scenario has one of its own for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
     },
     /// A scenario ended. The error, if any, is that of the story, not of a claim.
     ScenarioEnded {

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use crate::deadline::Deadline;
@@ -19,6 +19,9 @@ pub use attended::{Signal, Stream};
 
 /// Time for the end of both streams after the end of the program: a process that it left in the background may hold them.
 const STREAMS: Duration = Duration::from_secs(1);
+
+/// Most bytes of a line that are read at once: a program may print a line without end.
+const LINE: u64 = 1024 * 1024;
 
 /// Most bytes of a stream that are kept: beyond that, the beginning is dropped. A program may print without end.
 const MOST: usize = 64 * 1024 * 1024;
@@ -216,8 +219,8 @@ impl Exec {
             let (mut a_open, mut b_open) = (true, true);
             while a_open || b_open {
                 tokio::select! {
-                    n = stdout.read_until(b'\n', &mut a), if a_open => a_open = take(n, &mut a, &mut out, &mut line),
-                    n = stderr.read_until(b'\n', &mut b), if b_open => b_open = take(n, &mut b, &mut err, &mut line),
+                    n = one_line(&mut stdout, &mut a), if a_open => a_open = take(n, &mut a, &mut out, &mut line),
+                    n = one_line(&mut stderr, &mut b), if b_open => b_open = take(n, &mut b, &mut err, &mut line),
                 }
             }
         };
@@ -291,6 +294,12 @@ impl Drop for KillGroup {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
         }
     }
+}
+
+/// Reads the rest of a line, or of its part of at most [`LINE`] bytes. What was read stays in `bytes` if the future is dropped.
+async fn one_line(from: &mut (impl AsyncBufRead + Unpin), bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    let rest = LINE.saturating_sub(bytes.len() as u64).max(1);
+    from.take(rest).read_until(b'\n', bytes).await
 }
 
 fn take(

@@ -132,28 +132,29 @@ pub async fn scenario(
     needs: Needs,
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
-    scenario_of(run, needs, needs.claims, body).await
+    scenario_of(run, (needs, None), needs.claims, body).await
 }
 
-/// As [`scenario`], for a story that proves `claims` in place of those of its needs.
+/// As [`scenario`], for a story that proves `claims` in place of those of its needs, and has a name for what is on trial.
 pub(crate) async fn scenario_of(
     run: &Run,
-    needs: Needs,
+    (needs, title): (Needs, Option<&str>),
     claims: &[&'static Claim],
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
-    with_room(whole(run, needs, claims, body)).await
+    with_room(whole(run, (needs, title), claims, body)).await
 }
 
 async fn whole(
     run: &Run,
-    needs: Needs,
+    (needs, title): (Needs, Option<&str>),
     claims: &[&'static Claim],
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
     let name = needs.name.to_owned();
     let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
-    log.append(Event::ScenarioStarted { claims: claims.iter().map(|c| c.id.into()).collect() });
+    let (ids, title) = (claims.iter().map(|c| c.id.into()).collect(), title.map(str::to_owned));
+    log.append(Event::ScenarioStarted { claims: ids, title });
     let prepared = tokio::select! {
         prepared = prepare(run, &needs, &log) => prepared,
         () = run.cancel.cancelled() => {

@@ -135,10 +135,19 @@ fn secrets(get: impl Fn(&str) -> Option<String>) -> Secrets {
 /// Reads a duration as people write it: `90s`, `30m`, `1h 30m`.
 ///
 /// # Errors
-/// The text is not a duration, or the duration is negative.
+/// The text is not a duration, or the duration is negative or longer than [`LONGEST`].
 pub fn duration(text: &str) -> Result<Duration, jiff::Error> {
-    text.parse::<jiff::SignedDuration>().and_then(Duration::try_from)
+    let read = text.parse::<jiff::SignedDuration>().and_then(Duration::try_from)?;
+    match read <= LONGEST {
+        true => Ok(read),
+        false => {
+            Err(jiff::Error::from_args(format_args!("it is longer than {} h", LONGEST.as_secs() / 3600)))
+        }
+    }
 }
+
+/// The longest duration that can be set: a point in time that far away can be reckoned with. Source: ours.
+pub const LONGEST: Duration = Duration::from_secs(10_000 * 3600);
 
 impl Hint for ConfigError {
     fn failure(&self) -> Option<FailureKind> {

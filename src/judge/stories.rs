@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_story_begins_where_its_scenario_starts_once_more() {
         let noted = || Event::Noted { text: "x".into() };
-        let starts = || Event::ScenarioStarted { claims: Vec::new() };
+        let starts = || Event::ScenarioStarted { claims: Vec::new(), title: None };
         let ended = || Event::ScenarioEnded { error: None, left: Vec::new() };
         let leased = || Event::ClusterReady {
             reused: true,

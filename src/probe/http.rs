@@ -1,6 +1,6 @@
 //! Sends HTTP requests to a Service continuously, from inside the cluster's own network.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use futures::Stream;
@@ -70,6 +70,24 @@ while now; [ "$now" -lt "$end" ]; do
   sleep "$4"
 done"#;
 
+/// Asks until the limit over kept connections. curl keeps a connection from one URL to the next, and the fragment of a URL, which
+/// makes many of it, is not sent. After a failed request, and after [`KEPT`], the next connection has other source ports.
+const KEEP: &str = r#"url=$1 patience=$2 pause=$4 rate=$5
+now
+end=$((now + $3 * 100))
+while now; [ "$now" -lt "$end" ]; do
+  ports
+  curl -s --fail-early --rate "$rate" -m "$patience" --local-port "$ports" -o /dev/null \
+    -w '%{stderr}%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}\n' "$url" 2>&1 |
+    while IFS= read -r line; do
+      case $line in ???"|45|"*) ;; *) printf '%s\n' "$line" || exit 1 ;; esac
+    done || exit 0
+  sleep "$pause"
+done"#;
+
+/// The longest time that one connection is kept, in seconds.
+const KEPT: u32 = 60;
+
 /// The command to run on a node, as words. It requests `/` of `host:port` until it is stopped, for at most `limit`, with the
 /// timeout `patience` for each request.
 pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
@@ -87,6 +105,26 @@ pub fn command_for(host: &str, (port, path): (u16, &str), pace: RequestPace) -> 
     let limit = limit.as_secs().to_string();
     let (pause, port) = (seconds(pause), port.to_string());
     let words = ["sh", "-c", &script, PROBE, &url, &seconds(patience), &limit, &pause, host, &port];
+    words.map(str::to_owned).into()
+}
+
+/// As [`command_for`], over one connection that is kept as long as it answers, for a minute at most.
+pub fn command_kept(host: &str, (port, path): (u16, &str), pace: RequestPace) -> Vec<String> {
+    let RequestPace { pause, patience, limit } = pace;
+    let script = format!("{SHELL}{KEEP}");
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let per_minute = (60_000 / pause.as_millis().max(1)).clamp(1, 60_000);
+    let requests = per_minute * u128::from(KEPT) / 60;
+    // curl reads brackets and braces as patterns.
+    let mut url = String::from("http://");
+    for letter in format!("{shown}:{port}{path}").chars() {
+        url.extend("[]{}".contains(letter).then_some('\\'));
+        url.push(letter);
+    }
+    let _ = write!(url, "#[1-{requests}]");
+    let seconds = |d: Duration| format!("{}", d.as_secs_f64());
+    let (limit, rate) = (limit.as_secs().to_string(), format!("{per_minute}/m"));
+    let words = ["sh", "-c", &script, "http-kept", &url, &seconds(patience), &limit, &seconds(pause), &rate];
     words.map(str::to_owned).into()
 }
 
@@ -154,6 +192,63 @@ mod tests {
         let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(20))).await.unwrap();
         let first = out.stdout.lines().next().unwrap();
         assert!(first.ends_with("), led to 10.244.1.6"), "{first}");
+    }
+
+    /// A server that answers `answers` requests on each connection and then closes it; tells the number of the connection of each
+    /// request, with its path.
+    fn server(answers: usize) -> (u16, std::sync::mpsc::Receiver<(usize, String)>) {
+        use std::io::{BufRead as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, (sender, asked)) = (listener.local_addr().unwrap().port(), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            for (number, mut client) in listener.incoming().filter_map(Result::ok).enumerate() {
+                let mut lines = std::io::BufReader::new(client.try_clone().unwrap()).lines();
+                for _ in 0..answers {
+                    let Some(Ok(first)) = lines.next() else { break };
+                    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                    sender.send((number, first.split(' ').nth(1).unwrap().to_owned())).unwrap();
+                    client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: x\r\n\r\nok").unwrap();
+                }
+            }
+        });
+        (port, asked)
+    }
+
+    async fn ask(words: &[String]) -> Vec<String> {
+        let run = crate::exec::Exec::new(&words[0]).args(&words[1..]);
+        let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(30))).await.unwrap();
+        out.stdout.lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_is_kept_until_its_server_closes_it() {
+        let (port, asked) = server(4);
+        let (pause, patience) = (Duration::from_millis(100), Duration::from_secs(1));
+        let pace = RequestPace { pause, patience, limit: Duration::from_secs(3) };
+        let mut words = command_kept("127.0.0.1", (port, "/a[1]{b}"), pace);
+        words[4] = words[4].replace("#[1-600]", "#[1-10]");
+        let lines = ask(&words).await;
+        assert!(lines.len() >= 10, "{lines:?}");
+        assert!(
+            lines.iter().all(|line| outcome(line) == (Outcome::Acknowledged, "200 x".into())),
+            "{lines:?}"
+        );
+        let asked: Vec<(usize, String)> = asked.try_iter().collect();
+        assert!(asked.iter().all(|(_, path)| path == "/a[1]{b}"), "{asked:?}");
+        let connections: Vec<usize> = asked.iter().map(|(number, _)| *number).take(9).collect();
+        assert_eq!(connections, [0, 0, 0, 0, 1, 1, 1, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_request_gets_another_connection_from_another_port() {
+        // Nothing listens on port 1 of this host.
+        let pace = RequestPace {
+            pause: Duration::from_millis(100),
+            patience: Duration::from_secs(1),
+            limit: Duration::from_secs(3),
+        };
+        let lines = ask(&command_kept("127.0.0.1", (1, "/"), pace)).await;
+        assert!(lines.len() > 3 && lines.iter().all(|line| outcome(line).0 == Outcome::Refused), "{lines:?}");
     }
 
     #[tokio::test]

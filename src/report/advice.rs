@@ -23,9 +23,14 @@ pub(super) fn hint(report: &RunReport, claim: &ClaimReport) -> Option<String> {
     })
 }
 
-/// Splits a judge's text from its hint. The output of a command may hold anything.
+/// The claims whose judges have no hint, and quote what an application or its cluster says.
+const QUOTING: [&str; 10] =
+    ["ready", "rollout", "pod-loss", "node-loss", "return", "fault", "run", "ledger", "invariants", "clean"];
+
+/// Splits a judge's text from its hint, which is its end. A quoted text may hold anything.
 fn split<'t>(claim: &ClaimReport, text: &'t str) -> Option<(&'t str, &'t str)> {
-    text.split_once(MARK).filter(|_| claim.id != "run")
+    let id = claim.id.split('/').next().unwrap_or_default();
+    text.rsplit_once(MARK).filter(|_| !QUOTING.contains(&id))
 }
 
 /// Returns what decided a claim: its evidence without a hint, which [`hint`] returns.

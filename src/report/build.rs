@@ -181,25 +181,34 @@ fn empty(records: &[Record]) -> RunReport {
     }
 }
 
-/// Returns a name for each story: that of its scenario, with the Kubernetes version or a number if several stories have
-/// the same scenario.
+/// Returns a name for each story: that of what is on trial or of its scenario, with the Kubernetes version or a number if several
+/// stories have the same.
 fn names(stories: &[Story<'_>]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for story in stories {
-        let alone = stories.iter().filter(|s| s.scenario == story.scenario).count() == 1;
+    let own: Vec<String> = stories.iter().map(own_name).collect();
+    for (story, name) in stories.iter().zip(&own) {
+        let alone = own.iter().filter(|other| *other == name).count() == 1;
         let version = story.last(|r| match &r.event {
             Event::ClusterReady { kubernetes, .. } => Some(kubernetes.as_str()),
             _ => None,
         });
         let base = match version {
-            Some(version) if !alone => format!("{} on {version}", story.scenario),
-            _ => story.scenario.to_owned(),
+            Some(version) if !alone => format!("{name} on {version}"),
+            _ => name.clone(),
         };
         let number = |n: usize| if n == 1 { base.clone() } else { format!("{base} ({n})") };
         let free = (1..).map(number).find(|name| !names.contains(name));
         names.push(free.unwrap_or(base));
     }
     names
+}
+
+fn own_name(story: &Story<'_>) -> String {
+    let title = story.last(|r| match &r.event {
+        Event::ScenarioStarted { title, .. } => title.as_deref(),
+        _ => None,
+    });
+    title.map_or_else(|| story.scenario.to_owned(), line)
 }
 
 fn suite(story: &Story<'_>, name: &str, claims: &[ClaimReport], clock: &Clock) -> SuiteReport {
@@ -258,7 +267,7 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
     let mut claims: BTreeMap<(usize, Key), ClaimReport> = BTreeMap::new();
     let mut announced: Vec<&str> = Vec::new();
     for record in &story.records {
-        if let Event::ScenarioStarted { claims } = &record.event {
+        if let Event::ScenarioStarted { claims, .. } = &record.event {
             announced.extend(claims.iter().map(String::as_str));
         }
     }
@@ -284,7 +293,7 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
     };
     for record in &story.records {
         match &record.event {
-            Event::ScenarioStarted { claims: ids } => {
+            Event::ScenarioStarted { claims: ids, .. } => {
                 for id in ids {
                     claims.entry(key(id)).or_insert_with(|| blank(id));
                 }

@@ -225,7 +225,7 @@ fn known<'r>(story: &Story<'r>) -> Vec<&'r str> {
     let mut known = Vec::new();
     for record in &story.records {
         match &record.event {
-            Event::ScenarioStarted { claims } => {
+            Event::ScenarioStarted { claims, .. } => {
                 known.extend(claims.iter().flat_map(|claim| [claim, base(claim)]))
             }
             Event::ClaimJudged { claim, .. } => known.extend([claim.as_str(), base(claim)]),

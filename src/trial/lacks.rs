@@ -1,5 +1,7 @@
 //! What the manifests need and a kind cluster does not have: said before the trial tries it.
 
+use std::fmt;
+
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::networking::v1::IngressClass;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -57,15 +59,41 @@ impl Has {
     }
 }
 
-/// Returns a sentence about each object that needs what is missing. `loaded` are the images that the trial loads onto the
-/// nodes.
-pub fn lacks(manifest: &Manifest, loaded: &[&str], has: &Has) -> Vec<String> {
+/// An object that needs what is missing. Its text is a sentence about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    kind: String,
+    namespace: String,
+    name: String,
+    why: String,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.kind, self.name, self.why)
+    }
+}
+
+impl Lack {
+    /// The object, as kind, namespace and name.
+    pub fn object(&self) -> String {
+        format!("{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// Returns what is missing for each object. `loaded` are the images that the trial loads onto the nodes.
+pub fn lacks(manifest: &Manifest, loaded: &[&str], has: &Has) -> Vec<Lack> {
     let mut found = Vec::new();
     for object in manifest.objects() {
-        let title = format!("{} {}", object.kind(), object.name());
-        for claim in claims(object) {
-            found.extend(unprovisioned(manifest, claim, has).map(|why| format!("{title}: {why}")));
-        }
+        let lack = |why: String| Lack {
+            kind: object.kind().to_owned(),
+            namespace: object.namespace().unwrap_or_default().to_owned(),
+            name: object.name().to_owned(),
+            why,
+        };
+        found.extend(
+            claims(object).into_iter().filter_map(|claim| unprovisioned(manifest, claim, has)).map(lack),
+        );
         let spec = &object.body["spec"];
         let declares = |kind: &str| manifest.objects().iter().any(|o| o.kind() == kind);
         let why = match object.kind() {
@@ -79,8 +107,7 @@ pub fn lacks(manifest: &Manifest, loaded: &[&str], has: &Has) -> Vec<String> {
             "NetworkPolicy" if !has.policies => Some("the cluster's network does not enforce it"),
             _ => None,
         };
-        found.extend(why.map(|why| format!("{title}: {why}")));
-        found.extend(pulls(manifest, object, loaded).into_iter().map(|why| format!("{title}: {why}")));
+        found.extend(why.map(str::to_owned).into_iter().chain(pulls(manifest, object, loaded)).map(lack));
     }
     found.dedup();
     found
@@ -169,7 +196,7 @@ fn is_latest(image: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn found(text: &str, has: &Has) -> Vec<String> {
+    fn found(text: &str, has: &Has) -> Vec<Lack> {
         lacks(&Manifest::read("m.yaml", text).unwrap(), &["shop", "shop:dev"], has)
     }
 
@@ -198,7 +225,7 @@ mod tests {
             ("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: ClusterIP}}", false),
         ] {
             assert_eq!(!found(text, &Has::default()).is_empty(), is_lack, "{text}");
-            assert_eq!(found(text, &all), [] as [&str; 0], "{text}");
+            assert_eq!(found(text, &all), [], "{text}");
         }
         let balanced = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer}}";
         assert_eq!(found(balanced, &all).len(), 1);

@@ -241,7 +241,8 @@ impl Trial {
     /// As [`scenario`](crate::scenario::scenario).
     pub async fn run(&self, run: &Run) -> Result<(), ScenarioError> {
         let needs = self.needs(NAME, &THREE, run);
-        scenario_of(run, needs, &self.claims, async |s| story::story(s, self).await).await
+        scenario_of(run, (needs, self.name.as_deref()), &self.claims, async |s| story::story(s, self).await)
+            .await
     }
 
     /// As [`Trial::run`], as the scenario `name` on a cluster of this topology. A program may run several trials.
@@ -255,7 +256,8 @@ impl Trial {
         topology: &'static TopologySource,
     ) -> Result<(), ScenarioError> {
         let needs = self.needs(name, topology, run);
-        scenario_of(run, needs, &self.claims, async |s| story::story(s, self).await).await
+        scenario_of(run, (needs, self.name.as_deref()), &self.claims, async |s| story::story(s, self).await)
+            .await
     }
 
     /// Applies the manifests, runs a story of its own in place of the steps, and deletes everything. The claims `ready` and
@@ -284,7 +286,7 @@ impl Trial {
             let staged = async |ground: &ground::Ground<'_>| story(&Stage { ground }).await;
             story::framed(s, &trial, staged).await
         };
-        scenario_of(run, needs, &claims, body).await
+        scenario_of(run, (needs, self.name.as_deref()), &claims, body).await
     }
 
     fn needs(&self, name: &'static str, topology: &'static TopologySource, run: &Run) -> Needs {

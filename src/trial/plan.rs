@@ -13,6 +13,7 @@ use super::steps::{drain, node_loss::SLOW_START, upgrade};
 use super::{Trial, claims_of, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
+use crate::judge::trial::LEDGER;
 use crate::judge::trial::facts::Workload;
 use crate::manifest::Manifest;
 
@@ -139,7 +140,9 @@ impl Trial {
             })
             .collect::<Vec<_>>()
         });
-        of_frame.into_iter().chain(of_steps).collect()
+        // The first entry and the first reading, and the last one.
+        let ledger = (!self.ledgers.is_empty() && self.has(&LEDGER)).then_some(("ledger", 2 * START));
+        of_frame.into_iter().chain(of_steps).chain(ledger).collect()
     }
 
     /// Returns the time that a step may take, in parts by claim.
@@ -153,7 +156,11 @@ impl Trial {
                 let lasts = part.time(timing.node_loss().total + SLOW_START);
                 vec![("fault", CALL + lasts + back + START)]
             }
-            Step::RolloutOf(part) => vec![("rollout", rollout_time(part, topology, manifest))],
+            Step::RolloutOf(part) => {
+                let replaced: Vec<(String, String)> = self.images.replaced().collect();
+                let part = part.renamed(replaced.iter().map(|(from, to)| (from.as_str(), to.as_str())));
+                vec![("rollout", rollout_time(&part, topology, manifest))]
+            }
             step => {
                 claims_of(step).iter().map(|claim| (claim.id, budget(claim.id, topology, manifest))).collect()
             }
@@ -180,9 +187,11 @@ impl Trial {
     /// Returns what the manifests need and a cluster of a profile lacks.
     fn lacks(&self, manifest: &Manifest, profile: &str) -> Vec<String> {
         let loaded = self.loaded();
-        let of_kind = lacks(manifest, &loaded, &Has::of_kind());
+        let of =
+            |has: &Has| lacks(manifest, &loaded, has).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let of_kind = of(&Has::of_kind());
         // The images of the profile `offline` bring no provisioner and a network of their own.
-        let offline = lacks(manifest, &loaded, &Has::default());
+        let offline = of(&Has::default());
         match profile {
             "offline" => offline,
             "auto" => {
@@ -208,7 +217,9 @@ fn rollout_time(part: &RolloutPart, topology: &Topology, manifest: &Manifest) ->
         None => {
             let object = |w: &Workload| workloads::object(manifest, w);
             let runs = |w: &&Workload| object(w).is_some_and(|o| !part.containers(&o.body).is_empty());
-            own.iter().filter(runs).map(one).sum()
+            let time: Duration = own.iter().filter(runs).map(one).sum();
+            // An earlier step may bring the image that this one replaces: then any workload may have it.
+            if time.is_zero() { own.iter().map(one).sum() } else { time }
         }
     }
 }
@@ -237,8 +248,6 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
         "return" => timing.node_return().total + START + CALL,
         "drain" => workers * (drain::BUDGET + slowest() + START),
         "upgrade" => upgrade::BUDGET + START,
-        // The first entry, and the last reading.
-        "ledger" => 2 * START,
         "clean" => START + CALL + slowest(),
         _ => Duration::ZERO,
     }

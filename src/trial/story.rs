@@ -10,7 +10,7 @@ use kube::api::ApiResource;
 
 use super::file::{ExpectPart, Step};
 use super::ground::{CALL, Ground, START, turn};
-use super::lacks::{Has, lacks};
+use super::lacks::{Has, Lack, lacks};
 use super::steps::{clean, drain, fault, node_loss, pod_loss, ready, rollout, run, upgrade};
 use super::{Trial, custom, ledger, probes, volumes, workloads};
 use crate::chain::chain;
@@ -69,7 +69,8 @@ pub(super) async fn framed(
             "{place} is not applied: it is a hook of Helm that an installation does not run, or a controller made it"
         ));
     }
-    for text in lacks(&ground.manifest, &trial.loaded(), &Has::of(s).await?) {
+    let lacks = lacks(&ground.manifest, &trial.loaded(), &Has::of(s).await?);
+    for text in lacks.iter().map(ToString::to_string) {
         s.clusters.progress.say(&text);
         s.note(text);
     }
@@ -79,7 +80,9 @@ pub(super) async fn framed(
     let rules = trial.expect.iter().filter_map(ExpectPart::rule).map(serde_json::to_value);
     let rules = rules.collect::<Result<_, _>>()?;
     let faults = Some(trial.chosen_steps().filter(|step| matches!(step, Step::Fault(_))).count());
-    s.observe(&EXPECTED, &Expected { outage: OUTAGE, detection, margin: MARGIN, budgets, rules, faults });
+    let lacking = lacks.iter().map(Lack::object).collect();
+    let expected = Expected { outage: OUTAGE, detection, margin: MARGIN, budgets, rules, faults, lacking };
+    s.observe(&EXPECTED, &expected);
     ground.step("load images", IMAGES, load(s, trial)).await?;
     ground.step("take folders", ground.s.deadline().remaining(), take_folders(&ground)).await?;
 

@@ -94,7 +94,10 @@ impl Watch {
             suites: vec![NAME.into()],
         });
         let scoped = log.scoped(self.scope(place));
-        scoped.append(Event::ScenarioStarted { claims: self.claims.iter().map(|c| c.id.into()).collect() });
+        scoped.append(Event::ScenarioStarted {
+            claims: self.claims.iter().map(|c| c.id.into()).collect(),
+            title: None,
+        });
         let watched = self.watched(place, settings, &scoped, &mut given).await;
         let error = match &watched {
             Ok(status) => failure(*status),

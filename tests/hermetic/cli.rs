@@ -448,7 +448,7 @@ fn older(with_facts: bool) -> String {
     records.retain(|r| !of_a11(&r.event));
     for (seq, record) in records.iter_mut().enumerate() {
         record.seq = seq as u64;
-        if let Event::ScenarioStarted { claims } = &mut record.event {
+        if let Event::ScenarioStarted { claims, .. } = &mut record.event {
             claims.retain(|c| c != "A11");
         }
     }

@@ -183,7 +183,7 @@ async fn no_file_of_a_failed_run_has_a_secret() -> anyhow::Result<()> {
     let log = log.scoped(Scope { scenario: Some("mysql".into()), ..Scope::default() });
     // As a story does with each manifest before it sends the manifest to the API.
     settings.secrets.learn_from(&secret());
-    log.append(Event::ScenarioStarted { claims: vec!["B1".into()] });
+    log.append(Event::ScenarioStarted { claims: vec!["B1".into()], title: None });
     let recorder = Recorder::start(&client, "story", &log).await?;
     let streams = LogStreams::start(&client, &["story"], &settings.secrets, &dir.join("streamed/story"));
     api.put(pod("mysql-0"));

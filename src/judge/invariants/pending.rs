@@ -44,6 +44,11 @@ pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> 
         }
         let pod = full_name(&waited.last);
         let reason = waited.reason.or_else(|| told(scope, &waited.last, (from, to)));
+        let reason = reason.or_else(|| {
+            let node = waited.last.text("/spec/nodeName")?;
+            let here = to - from - scope.time_away(node, (from, to));
+            (here <= most).then(|| format!("its node {node} was away, as declared"))
+        });
         let what = format!("pod {pod} was Pending for {:.0} s", to - from);
         match reason {
             Some(reason) => _ = finding.check(true, format!("{what}: {reason}")),

@@ -8,13 +8,14 @@ use super::{Finding, Missing, Object, Scope, conclude};
 const NAMED: usize = 5;
 
 /// Checks that no event is repeated more than `most` times in the judged time. Repetitions before that do not count, and
-/// neither do events for an `ignored` reason.
+/// neither do events that are `ignored`.
 ///
 /// # Errors
 /// None.
 pub fn no_repeats(
     scope: &Scope<'_, '_>,
-    (most, ignored): (i64, &[&str]),
+    most: i64,
+    ignored: impl Fn(&Object<'_>) -> bool,
     finding: &mut Finding,
 ) -> Result<(), Missing> {
     // By UID: the count before the judged time, and the last state.
@@ -30,9 +31,7 @@ pub fn no_repeats(
     let mut often: Vec<(i64, Object<'_>)> = seen
         .into_values()
         .map(|(before, event)| (count(&event) - before, event))
-        .filter(|(times, event)| {
-            *times > most && !ignored.contains(&event.text("/reason").unwrap_or_default())
-        })
+        .filter(|(times, event)| *times > most && !ignored(event))
         .collect();
     often.sort_by_key(|(times, _)| -times);
     for (times, event) in often.iter().take(NAMED) {

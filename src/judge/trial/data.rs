@@ -1,16 +1,16 @@
 //! `data`: a pod that is replaced on another node finds its files there, or waits for its node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::facts::Workload;
 use super::fault::{Fault, LOSS};
+use super::files::{Compared, compare, files, missing, share_a_file, some};
 use super::rules::{self, DataRule, Fate};
 use super::state::{State, node_of, uid};
 use super::volumes::{self, Volume};
 use super::{kinds, summarise, workloads};
-use crate::event::FileEntry;
 use crate::judge::locality::{Listing, listing};
-use crate::judge::object::{Object, names};
+use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
 /// Judges `data`.
@@ -139,19 +139,6 @@ struct Place<'a, 'r> {
     rule: Option<&'a DataRule>,
 }
 
-/// How the files of one listing compare with those of another.
-enum Compared {
-    /// Every file is there with its size and, where both are known, its checksum.
-    Same {
-        /// Whether checksums of all files prove it.
-        proved: bool,
-    },
-    /// Some files are there.
-    Partly,
-    /// None is there.
-    None,
-}
-
 impl Place<'_, '_> {
     fn check(&self, finding: &mut Finding, heirs: &[Heir<'_>]) -> Result<(), Missing> {
         let Self { title, node, path, .. } = self;
@@ -167,8 +154,7 @@ impl Place<'_, '_> {
                 "{title}: {pod}, and does not run yet: nothing shows what becomes of {path}"
             ));
         } else if heirs.is_empty() {
-            let what = format!("{title}: {path} waits for its node {node}, with {} files", files.len());
-            decide(finding, self.rule, (Fate::Waits, true), what);
+            self.check_waits(finding, &before);
         }
         for heir in heirs {
             let own = heir.volumes.iter().find(|v| v.name == self.volume.name).and_then(|v| v.path);
@@ -187,6 +173,25 @@ impl Place<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the files of a volume without a replacement are still on its node.
+    fn check_waits(&self, finding: &mut Finding, before: &Listing<'_>) {
+        let Self { title, node, path, .. } = self;
+        let count = files(before).len();
+        let waits = format!("{title}: {path} waits for its node {node}, with {count} files");
+        let kept = listing(self.evidence, "during-loss", node, path).ok();
+        match kept.map(|kept| (kept.incomplete, share_a_file(before, &kept))) {
+            Some((Some(why), _)) => {
+                let why = format!("{why}: nothing shows whether they stayed");
+                finding.unsure(format!("{title}: {path} on {node} had {count} files; {why}"));
+            }
+            Some((None, false)) => {
+                let what = format!("{title}: all {count} files vanished from {path} on {node}");
+                decide(finding, self.rule, (Fate::Lost, false), what);
+            }
+            Some((None, true)) | None => decide(finding, self.rule, (Fate::Waits, true), waits),
+        }
     }
 
     /// Checks that a replacement found the files.
@@ -253,9 +258,15 @@ impl Place<'_, '_> {
         let count = files(before).len();
         if !gone.is_empty() {
             let what = format!("{title}: files vanished from {path} on {node}: {}", some(&gone));
-            match kept.incomplete {
-                Some(_) => kept.must_have(finding, false, what),
-                None => decide(finding, self.rule, (Fate::Lost, false), what),
+            match (kept.incomplete, share_a_file(before, &kept), self.rule) {
+                (Some(_), ..) => kept.must_have(finding, false, what),
+                (None, false, rule) => decide(finding, rule, (Fate::Lost, false), what),
+                // Neither lost nor left behind: both are wrong without a rule.
+                (None, true, None) => _ = finding.check(false, format!("{what}; the others stayed there")),
+                (None, true, Some(rule)) => {
+                    let why = format!("whether it is `{}` is not shown", rule.is.word());
+                    finding.unsure(format!("{what}; the others stayed there: {why}"));
+                }
             }
             return Ok(());
         }
@@ -267,45 +278,5 @@ impl Place<'_, '_> {
         let what = if is_expected { what } else { format!("{what}{hint}") };
         decide(finding, self.rule, (Fate::LeftBehind, false), what);
         Ok(())
-    }
-}
-
-/// Returns the files of a listing, without folders.
-fn files<'r>(listing: &Listing<'r>) -> Vec<&'r FileEntry> {
-    listing.entries.iter().filter(|entry| !entry.path.ends_with('/')).collect()
-}
-
-/// Returns the files and folders of one listing that another one lacks.
-pub fn missing<'r>(before: &Listing<'r>, now: &Listing<'_>) -> Vec<&'r str> {
-    before.entries.iter().map(|entry| entry.path.as_str()).filter(|path| !now.has(path)).collect()
-}
-
-/// Names at most five of some files.
-pub fn some(paths: &[&str]) -> String {
-    match paths {
-        [a, b, c, d, e, rest @ ..] if !rest.is_empty() => {
-            format!("{} and {} more", [*a, *b, *c, *d, *e].join(", "), rest.len())
-        }
-        all => names(all),
-    }
-}
-
-fn compare(before: &Listing<'_>, now: &Listing<'_>) -> Compared {
-    let there: BTreeMap<&str, &FileEntry> = files(now).into_iter().map(|e| (e.path.as_str(), e)).collect();
-    let (mut same, mut found, mut proved) = (true, false, true);
-    for was in files(before) {
-        let Some(is) = there.get(was.path.as_str()) else {
-            same = false;
-            continue;
-        };
-        found = true;
-        let sums = was.sha256.as_ref().zip(is.sha256.as_ref());
-        same &= was.size == is.size && sums.is_none_or(|(was, is)| was == is);
-        proved &= sums.is_some();
-    }
-    match (same, found) {
-        (true, _) => Compared::Same { proved },
-        (false, true) => Compared::Partly,
-        (false, false) => Compared::None,
     }
 }

@@ -91,6 +91,12 @@ pub struct ServiceProbe {
     /// probe decides nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_worker: bool,
+    /// Whether the probe keeps its connection from one request to the next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+    /// Seconds from one request to the next; 0 in records of older versions.
+    #[serde(default)]
+    pub pace: f64,
     /// Whether the Service answered steadily before the first disturbance. Otherwise nothing is judged by this probe.
     pub steady: bool,
 }
@@ -114,6 +120,10 @@ pub struct Expected {
     /// The number of steps `fault` that are planned; none in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<usize>,
+    /// The objects that need what the cluster lacks, as kind, namespace and name, such as `HorizontalPodAutoscaler shop/web`: the
+    /// events about them say so again and again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
 }
 
 /// What a probe may miss between two marks, whatever the reason. It replaces the default rules about requests.
@@ -225,6 +235,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The most entries of a ledger: printed, they are well below what is kept of a command's output.
+    pub const MOST: u64 = 50_000;
+
     /// Returns the writer in the records of its entries.
     pub fn writer(&self) -> String {
         format!("ledger {}", self.name)

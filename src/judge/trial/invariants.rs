@@ -6,15 +6,17 @@ use super::facts::{self, FaultStep};
 use super::faults::{self, Effect};
 use super::state::{is_over, node_of};
 use crate::event::{Change, Event, Record};
+use crate::judge::index::Of;
 use crate::judge::invariants::{self as rules, Away, Scope};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
 /// Times that an event may be repeated.
 const REPEATS: i64 = 20;
-/// Events that are repeated while nothing is wrong: a readiness probe fails until its container has started, and a pod that
-/// waits for its node is tried again and again.
-const REPEATED: [&str; 2] = ["Unhealthy", "FailedScheduling"];
+/// Events that are repeated while nothing is wrong: a readiness probe fails until its container has started, a pod that waits
+/// for its node is tried again and again, as is a claim that no pod uses, and a probe may be redirected.
+const REPEATED: [&str; 5] =
+    ["Unhealthy", "FailedScheduling", "WaitForFirstConsumer", "FailedBinding", "ProbeWarning"];
 /// Seconds that a pod may be Pending without a known reason.
 const PENDING: f64 = 60.0;
 /// Seconds by which a kubelet's report may be late: it reports every 10 s.
@@ -42,17 +44,26 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         }
     };
     super::rules::none(finding, evidence);
+    let lacking = evidence.fact(&facts::EXPECTED)?.lacking;
     finding.watched(&gaps(evidence, &["Node"])?, |f| f.part(|f| rules::nodes_stay_ready(&scope, f)));
     finding.watched(&gaps(evidence, &["Event", "Pod"])?, |f| {
         f.part(|f| rules::no_pod_waits(&scope, PENDING, f));
         f.part(|f| rules::no_container_fails(&scope, may_end, f));
         f.part(|f| rules::no_sandbox_fails(&scope, f));
-        f.part(|f| rules::no_repeats(&scope, (REPEATS, &REPEATED), f));
+        f.part(|f| rules::no_repeats(&scope, REPEATS, |event| is_expected(event, &lacking), f));
     });
     finding.summary(
         "every node stayed ready, no pod waited, no container failed, no event came again and again",
     );
     Ok(())
+}
+
+/// Whether an event may come again and again while nothing is wrong, or was foreseen before the trial.
+fn is_expected(event: &Object<'_>, lacking: &[String]) -> bool {
+    let text = |pointer: &str| event.text(pointer).unwrap_or_default();
+    let [kind, namespace, name] =
+        ["kind", "namespace", "name"].map(|of| text(&format!("/involvedObject/{of}")));
+    REPEATED.contains(&text("/reason")) || lacking.contains(&format!("{kind} {namespace}/{name}"))
 }
 
 /// Returns the gaps in the watches of these kinds. While an API server is exchanged, watches break off; the lists after that
@@ -98,7 +109,7 @@ fn away(evidence: &Evidence<'_>) -> Result<Vec<Away>, Missing> {
 /// Returns the faults of steps of their own; none without such a step.
 fn fault_steps(evidence: &Evidence<'_>) -> Result<Vec<FaultStep>, Missing> {
     let is_begin = |r: &Record| matches!(&r.event, Event::Marked { mark } if mark.starts_with("fault "));
-    match evidence.records().iter().any(is_begin) {
+    match evidence.all(Of::Marks).any(is_begin) {
         true => faults::steps(evidence),
         false => Ok(Vec::new()),
     }

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use super::facts::Ledger;
 use super::{facts, rules};
-use crate::event::{Outcome, Record, Row};
+use crate::event::{Event, Outcome, Record, Row, Server};
 use crate::judge::durability::{self, Durability, Read, Write, compare};
+use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
 /// Most entries, and most reasons, that a check names.
@@ -45,6 +46,12 @@ fn one(finding: &mut Finding, evidence: &Evidence<'_>, ledger: &Ledger) -> Resul
     if acknowledged == 0 {
         finding.unsure(format!("{title}: no entry was acknowledged, so none could be lost"));
     }
+    if is_ending(evidence, ledger, read.server) {
+        finding.unsure(format!(
+            "{title}: it was read in pod {}, which was being deleted: its successor may lack entries",
+            read.server.pod
+        ));
+    }
     let lost: Vec<String> = found.lost.iter().map(|row| lost(evidence, &writes, row)).collect();
     finding.check(
         lost.is_empty(),
@@ -61,7 +68,7 @@ fn one(finding: &mut Finding, evidence: &Evidence<'_>, ledger: &Ledger) -> Resul
         twice.is_empty(),
         format!("{title}: {} entries are there twice{}", twice.len(), some(":", &twice)),
     );
-    check_unwritten(finding, &title, (&found, &writes), earlier);
+    check_unwritten(finding, ledger, (&found, &writes), earlier);
     check_unanswered(finding, &title, &found);
     Ok(())
 }
@@ -100,15 +107,39 @@ fn check_records(ledger: &Ledger, writes: &[Write<'_>]) -> Result<(), Missing> {
     Ok(())
 }
 
-/// Checks that no entry is there that nobody wrote.
+/// Whether the pod of the last reading was being deleted.
+fn is_ending(evidence: &Evidence<'_>, ledger: &Ledger, server: &Server) -> bool {
+    let (records, after) = (evidence.records(), ledger.after());
+    let is_it =
+        |record: &Record| matches!(&record.event, Event::RowsRead { reading, .. } if *reading == after);
+    let until = records.iter().rposition(is_it).unwrap_or(records.len());
+    let pods = records[..until].iter().rev().filter_map(|record| match &record.event {
+        Event::ObjectChanged { kind, object, .. } if kind == "Pod" => Object::new(object).ok(),
+        _ => None,
+    });
+    pods.into_iter().find(|pod| pod.uid() == server.pod_uid).is_some_and(|pod| pod.is_terminating())
+}
+
+/// Whether a number is one that the ledger may have written. Everything else in its table is somebody else's.
+fn is_own(ledger: &Ledger, number: u64) -> bool {
+    (ledger.first..ledger.first + Ledger::MOST).contains(&number)
+}
+
+/// Checks that no entry with a number of the ledger is there that it did not write.
 fn check_unwritten(
     finding: &mut Finding,
-    title: &str,
+    ledger: &Ledger,
     (found, writes): (&Durability<'_>, &[Write<'_>]),
     earlier: Result<BTreeSet<u64>, &Missing>,
 ) {
+    let title = format!("ledger {}", ledger.name);
     let text = |numbers: &[u64]| some(":", &numbers.iter().map(u64::to_string).collect::<Vec<_>>());
-    let mut unknown: Vec<u64> = found.unknown.iter().map(|row| row.number).collect();
+    let unknown = found.unknown.iter().map(|row| row.number);
+    let (mut unknown, others): (Vec<u64>, Vec<u64>) = unknown.partition(|number| is_own(ledger, *number));
+    if !others.is_empty() {
+        let count = others.len();
+        finding.check(true, format!("{title}: {count} entries are there with numbers that it does not use"));
+    }
     match earlier {
         Ok(earlier) => {
             let taken: Vec<u64> = writes
@@ -126,13 +157,17 @@ fn check_unwritten(
             unknown.retain(|number| !earlier.contains(number));
             finding.check(
                 unknown.is_empty(),
-                format!("{title}: {} entries are there that nobody wrote{}", unknown.len(), text(&unknown)),
+                format!(
+                    "{title}: {} entries are there that it did not write{}",
+                    unknown.len(),
+                    text(&unknown)
+                ),
             );
         }
         Err(_) if unknown.is_empty() => {}
         Err(missing) => {
             finding.unsure(format!(
-                "{title}: {} entries are there that nobody wrote{}; they may be older: {}",
+                "{title}: {} entries are there that it did not write{}; they may be older: {}",
                 unknown.len(),
                 text(&unknown),
                 missing.0

@@ -24,6 +24,7 @@ mod during;
 pub mod facts;
 mod fault;
 mod faults;
+mod files;
 mod invariants;
 mod ledger;
 pub(super) mod node_loss;

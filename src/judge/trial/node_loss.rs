@@ -197,7 +197,7 @@ fn check_moved(
         None => settled(evidence, from, workload)?.last().map_or(0.0, |(_, settled)| settled.budget),
     };
     if checks.iter().all(|(holds, _)| holds.is_met()) {
-        let all = State::after(evidence.records());
+        let all = State::after(evidence);
         let counts = window.counts("Pod", |pod| all.is_of(pod, uid), is_back);
         let wanted = short(&last).1;
         // The count may have been reached and lost again: the last time counts.
@@ -321,7 +321,7 @@ pub fn check_one_of_a_name(
     (from, to): (&str, &str),
 ) -> Result<(), Missing> {
     let title = workload.title();
-    let all = State::after(evidence.records());
+    let all = State::after(evidence);
     let mut living: BTreeMap<&str, &str> = BTreeMap::new();
     for pod in State::at(evidence, from)?.pods(uid) {
         living.insert(pod.name(), pod.uid());
@@ -354,7 +354,8 @@ pub fn check_one_of_a_name(
     Ok(())
 }
 
-/// Returns what allows few pods of a workload on one node, if a pod waits for a node.
+/// Returns what allows few pods of a workload on one node, if a pod waits for a node. That its requests fit nowhere only the
+/// scheduler's message says (`NodeResourcesFit` in `pkg/scheduler/framework/plugins/noderesources/fit.go`).
 fn crowded_by(pod: &Object<'_>) -> Option<&'static str> {
     if !node_of(pod).is_empty() {
         return None;
@@ -370,6 +371,8 @@ fn crowded_by(pod: &Object<'_>) -> Option<&'static str> {
         Some("anti-affinity")
     } else if spread.iter().any(|term| term["whenUnsatisfiable"] == "DoNotSchedule") {
         Some("spread constraint")
+    } else if pod.condition("PodScheduled").is_some_and(|(_, _, message)| message.contains("Insufficient ")) {
+        Some("request for resources")
     } else if host_port || pod.at("/spec/hostNetwork").is_some_and(|on| *on == true) {
         Some("port on the node")
     } else {

@@ -26,6 +26,25 @@ pub fn terms_admit(terms: &[Value], node: &Object<'_>) -> bool {
     })
 }
 
+/// Whether a pod may be placed on a node in spite of the node's taints. Source: Kubernetes' documentation, "Taints and
+/// Tolerations".
+pub fn tolerates(pod: &Object<'_>, node: &Object<'_>) -> bool {
+    let tolerations = pod.entries("/spec/tolerations");
+    let is_tolerated = |taint: &Value| {
+        tolerations.iter().any(|toleration| {
+            let is_for = |field: &str| {
+                toleration[field].as_str().is_none_or(|own| own.is_empty() || taint[field] == own)
+            };
+            let exists = toleration["operator"] == "Exists";
+            let has_key = toleration["key"].as_str().is_some_and(|key| !key.is_empty());
+            let value = |of: &Value| of["value"].as_str().unwrap_or_default().to_owned();
+            is_for("effect") && is_for("key") && (exists || has_key && value(toleration) == value(taint))
+        })
+    };
+    let mut taints = node.entries("/spec/taints").iter();
+    taints.all(|taint| taint["effect"] == "PreferNoSchedule" || is_tolerated(taint))
+}
+
 /// Returns the value of a node's label. A record without labels has the node's name as its host name.
 fn label<'n>(node: &Object<'n>, key: &str) -> Option<&'n str> {
     node.label(key).or_else(|| Some(node.name()).filter(|_| key == HOSTNAME))
@@ -55,6 +74,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_toleration_covers_the_taints_that_kubernetes_says() {
+        let tolerates = |toleration: Value, taint: Value| {
+            let pod = json!({"metadata": {"name": "p", "uid": "2"}, "spec": {"tolerations": [toleration]}});
+            let node = json!({"metadata": {"name": "n", "uid": "1"}, "spec": {"taints": [taint]}});
+            tolerates(&Object::new(&pod).unwrap(), &Object::new(&node).unwrap())
+        };
+        let taint = json!({"key": "role", "value": "db", "effect": "NoSchedule"});
+        for (toleration, expected) in [
+            (json!({"operator": "Exists"}), true),
+            (json!({"key": "role", "operator": "Exists"}), true),
+            (json!({"key": "role", "value": "db"}), true),
+            (json!({"key": "role", "operator": "Equal", "value": "db", "effect": "NoSchedule"}), true),
+            (json!({"key": "role", "value": "web"}), false),
+            (json!({"key": "role"}), false),
+            (json!({"value": "db"}), false),
+            (json!({"key": "role", "operator": "Exists", "effect": "NoExecute"}), false),
+            (json!({"key": "other", "operator": "Exists"}), false),
+        ] {
+            assert_eq!(tolerates(toleration.clone(), taint.clone()), expected, "{toleration}");
+        }
+        assert!(tolerates(json!({"key": "x"}), json!({"key": "role", "effect": "PreferNoSchedule"})));
+        assert!(tolerates(json!({"key": "role"}), json!({"key": "role", "effect": "NoSchedule"})));
+    }
 
     #[test]
     fn terms_admit_what_the_scheduler_admits() {

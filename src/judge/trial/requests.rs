@@ -10,14 +10,16 @@ use super::state::{State, node_of, uid_in};
 use super::workloads;
 use crate::event::{Change, Outcome};
 use crate::judge::availability::{
-    Ending, Excuse, LAG, Sample, Window, excuse, outages, outages_but_for, since_ending,
+    Ending, Excuse, LAG, LATE, Sample, Window, excuse, outages, outages_but_for, since_ending,
 };
 use crate::judge::object::Object;
 use crate::judge::upgrade::{costs, gaps_in_drains};
 use crate::judge::{Evidence, Finding, Missing};
 
+mod counts;
 mod share;
 
+use counts::{Counts, endpoints, ends, is_zero_near, ready_pods};
 use share::{Share, others_lost};
 
 /// Minimum of samples in a window: fewer prove little.
@@ -34,21 +36,24 @@ struct Service<'r, 'w> {
     /// Every sample, with one before and one after the window.
     samples: Vec<Sample<'r>>,
     endings: Vec<Ending<'r>>,
+    /// For a probe that keeps its connection: from when to when each of these pods ended, in seconds on the records' clock.
+    ends: Vec<(f64, f64)>,
     /// Whether the node of the probe leads to its own pods only.
     local: bool,
-    /// Whether the probe asks from a worker: it asks slowly, next to the one on a control plane, and in a short window it
-    /// may not ask at all.
-    on_worker: bool,
+    /// Whether the probe asks from a worker or over a kept connection: it asks slowly, next to the first one on a control plane,
+    /// and in a short window it may not ask at all.
+    slow: bool,
     /// Whether that worker was lost and is back: the probe begins to ask some time after that.
     returned: bool,
     /// The number of ready pods, with the second from which it holds.
     ready: Counts,
+    /// The number of ready endpoints in the Service's EndpointSlices, which kube-proxy follows; empty if none was recorded.
+    endpoints: Counts,
+    /// Seconds from one request to the next.
+    pace: f64,
     /// For each workload of the trial, the same about its pods.
     workloads: &'w [Counts],
 }
-
-/// Numbers, each with the second from which it holds.
-type Counts = Vec<(f64, i64)>;
 
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +136,7 @@ fn check_all(
         window,
         expected: evidence.fact(&facts::EXPECTED)?,
         own: workloads(evidence)?,
-        of_workloads: ready_pods(evidence, &window)?,
+        of_workloads: ready_pods(evidence, &window, to)?,
     };
     // A worker that is lost asks nothing.
     let lost =
@@ -210,7 +215,7 @@ impl Between<'_, '_> {
         if evidence.subject().is_some() && !serves(evidence, &self.own, &selects) {
             return Ok(());
         }
-        let kinds = ["Pod", "Service"];
+        let kinds = ["EndpointSlice", "Pod", "Service"];
         let gaps: Vec<String> = match self.meanwhile {
             Meanwhile::Upgrade => gaps_in_drains(evidence.records(), &costs(evidence.records()), &kinds),
             _ => window.gaps(&kinds).iter().map(ToString::to_string).collect(),
@@ -221,9 +226,11 @@ impl Between<'_, '_> {
         let service = Service {
             endings: window
                 .endings(|change, pod| selects(pod) && (pod.is_terminating() || change == Change::Deleted)),
+            ends: if probe.kept { ends(evidence, &selects) } else { Vec::new() },
             local,
             ready: window
                 .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
+            endpoints: if local { Vec::new() } else { endpoints(window, &object) },
             workloads: &self.of_workloads,
             ..Service::of(evidence, probe, *window)
         };
@@ -237,6 +244,7 @@ impl Between<'_, '_> {
             }
             Meanwhile::Hit(hit) => {
                 let mut share = Share::of(&state, &object, |pod| hit.takes(pod), selects);
+                share.uneven = share.uneven.or(probe.kept.then_some("a kept connection stays at one pod"));
                 share.dependent = others_lost(&state, evidence, hit, &selects);
                 // A Service that loses nothing has no reason to fail.
                 let until = match share.lost == 0 && share.all > 0 && !share.dependent {
@@ -271,9 +279,10 @@ fn returned(evidence: &Evidence<'_>, probe: &ServiceProbe, window: &Window<'_>) 
 }
 
 fn title(probe: &ServiceProbe) -> String {
-    match probe.on_worker {
-        true => format!("Service {} from {}", probe.service, probe.node),
-        false => format!("Service {}", probe.service),
+    match (probe.kept, probe.on_worker) {
+        (true, _) => format!("Service {} over a kept connection", probe.service),
+        (_, true) => format!("Service {} from {}", probe.service, probe.node),
+        _ => format!("Service {}", probe.service),
     }
 }
 
@@ -281,18 +290,6 @@ fn title(probe: &ServiceProbe) -> String {
 fn budget_of<'e>(expected: &'e Expected, probe: &ServiceProbe) -> Option<&'e OutageBudget> {
     let own = probe.declared.as_ref().and_then(|name| expected.budgets.get(name));
     own.or_else(|| expected.budgets.get("*"))
-}
-
-/// Returns the number of ready pods of each workload of the trial in a window.
-fn ready_pods(evidence: &Evidence<'_>, window: &Window<'_>) -> Result<Vec<Counts>, Missing> {
-    let all = State::after(evidence.records());
-    let workloads = evidence.fact(&facts::WORKLOADS)?;
-    // A Job has no ready pod once it is complete.
-    let stays = workloads.iter().filter(|workload| workload.kind != "Job");
-    let uids = stays.filter_map(|workload| uid_in(evidence, workload).ok());
-    let counts = uids.map(|uid| window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready));
-    // A workload that had no ready pod before is not needed by the others.
-    Ok(counts.filter(|counts| counts.first().is_some_and(|(_, count)| *count > 0)).collect())
 }
 
 /// Returns the Service of a probe in a namespace of the trial.
@@ -320,18 +317,10 @@ fn selects(service: &Object<'_>, selector: &serde_json::Map<String, Value>, pod:
 
 /// Whether a Service selects a pod of one of these workloads at any time.
 fn serves(evidence: &Evidence<'_>, own: &[Workload], selects: &impl Fn(&Object<'_>) -> bool) -> bool {
-    let all = State::after(evidence.records());
+    let all = State::after(evidence);
     let uids: Vec<&str> = own.iter().filter_map(|workload| uid_in(evidence, workload).ok()).collect();
     let pods = evidence.changes("Pod").into_iter().filter_map(|(_, _, pod)| Object::new(pod).ok());
     pods.filter(|pod| selects(pod)).any(|pod| uids.iter().any(|uid| all.is_of(&pod, uid)))
-}
-
-/// Whether a number was zero at a moment near a request.
-fn is_zero_near(counts: &Counts, sample: &Sample<'_>) -> bool {
-    let (began, ended) = sample.span();
-    let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
-    let mut zeros = counts.iter().zip(ends).filter(|((_, count), _)| *count == 0);
-    zeros.any(|((from, _), to)| *from <= ended + LAG && to >= began - LAG)
 }
 
 impl<'r> Service<'r, '_> {
@@ -346,9 +335,12 @@ impl<'r> Service<'r, '_> {
             samples,
             returned: returned.is_some(),
             endings: Vec::new(),
+            ends: Vec::new(),
             local: false,
-            on_worker: probe.on_worker,
+            slow: probe.on_worker || probe.kept,
             ready: Vec::new(),
+            endpoints: Vec::new(),
+            pace: probe.pace,
             workloads: &[],
         }
     }
@@ -362,16 +354,29 @@ impl<'r> Service<'r, '_> {
 
     /// Whether no pod was ready at a moment near the request.
     fn had_no_pod(&self, sample: &Sample<'_>) -> bool {
-        is_zero_near(&self.ready, sample)
+        is_zero_near(&self.ready, sample, LAG) || is_zero_near(&self.endpoints, sample, LAG)
+    }
+
+    /// Whether a request found no server some seconds after the Service had no pod: nothing says when kube-proxy knew the new one.
+    fn may_be_early(&self, sample: &Sample<'_>) -> bool {
+        let had_none = is_zero_near(&self.ready, sample, LATE) || is_zero_near(&self.endpoints, sample, LATE);
+        share::is_unconnected(sample) && had_none
     }
 
     /// Whether a server answered with an error while another workload of the trial had no ready pod near the request.
     fn is_dependent(&self, sample: &Sample<'_>) -> bool {
-        sample.is_answer() && self.workloads.iter().any(|ready| is_zero_near(ready, sample))
+        sample.is_answer() && self.workloads.iter().any(|ready| is_zero_near(ready, sample, LAG))
+    }
+
+    /// Whether a pod ended near the request, which may have kept its connection to it: until its end, a pod serves the
+    /// connections that it has.
+    fn lost_its_pod(&self, sample: &Sample<'_>) -> bool {
+        let (began, ended) = sample.span();
+        self.ends.iter().any(|(from, to)| *from <= ended + LAG && began <= to + LAG)
     }
 
     fn reason(&self, finding: &Finding, sample: &Sample<'_>) -> Reason {
-        if since_ending(&self.endings, sample) <= LAG {
+        if since_ending(&self.endings, sample) <= LAG || self.lost_its_pod(sample) {
             return Reason::Ending;
         }
         if self.had_no_pod(sample) {
@@ -379,6 +384,9 @@ impl<'r> Service<'r, '_> {
         }
         if self.is_dependent(sample) {
             return Reason::Dependent;
+        }
+        if self.may_be_early(sample) {
+            return Reason::Machine("kube-proxy may not have known the new pod yet");
         }
         match excuse(&finding.machine, &self.endings, sample) {
             Excuse::Machine(why) => Reason::Machine(why),
@@ -448,7 +456,10 @@ impl<'r> Service<'r, '_> {
 
     /// Whether too few requests were made to say anything.
     fn is_thin(&self) -> bool {
-        !self.on_worker && self.judged(f64::NEG_INFINITY).count() < SAMPLES
+        let (from, to) = self.window.span();
+        // In a short window nothing can be asked often.
+        let is_long = to - from > SILENCE.max(2.0 * SAMPLES as f64 * self.pace);
+        is_long && !self.slow && self.judged(f64::NEG_INFINITY).count() < SAMPLES
     }
 
     /// Checks the requests against the user's own budget: whatever the reason of a failure, it counts.
@@ -529,7 +540,7 @@ impl<'r> Service<'r, '_> {
         let began = if self.returned { from } else { began };
         let ended = self.samples.last().map_or(if self.returned { to } else { from }, |s| s.span().1);
         let silence = outages(&self.samples).silence.max(began - from).max(to - ended);
-        if silence > SILENCE {
+        if silence > SILENCE.max(3.0 * self.pace) {
             finding.unsure(format!("{}: no request for {silence:.1} s", self.title));
         }
     }

@@ -1,17 +1,15 @@
 //! `return`: with the node back, every workload is complete, and the files of its volumes are still on the node.
 
-use super::data::{missing, on_lost_node, some};
+use super::data::on_lost_node;
 use super::facts::{self, Workload};
+use super::files::{missing, share_a_checksum, some};
 use super::node_loss::check_one_of_a_name;
 use super::state::{State, at_mark, node_of, uid};
 use super::workloads::check_complete;
 use super::{check_settled, kinds, requests, rules, summarise, workloads};
-use crate::judge::locality::listing;
+use crate::judge::locality::{Listing, listing};
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
-
-/// Ends of names of files that a process makes and removes while it runs.
-const PASSING: [&str; 6] = [".pid", ".sock", ".socket", ".lock", ".tmp", ".swp"];
 
 /// Judges `return`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -70,10 +68,20 @@ fn check_files(finding: &mut Finding, evidence: &Evidence<'_>, workload: &Worklo
         finding.part(|finding| {
             let before = listing(evidence, "before-loss", &node, path)?;
             let after = listing(evidence, "after-return", &node, path)?;
-            let mut gone = missing(&before, &after);
-            gone.retain(|file| !PASSING.iter().any(|end| file.ends_with(end)));
+            let gone = missing(&before, &after);
             let all = before.entries.len();
-            if gone.is_empty() {
+            let during = listing(evidence, "during-loss", &node, path);
+            if let Some((was, is)) = before.server_uuid.zip(after.server_uuid).filter(|(was, is)| was != is) {
+                finding.check(
+                    false,
+                    format!("{title}: {path} on {node} belongs to another server: its server_uuid was {was} and is {is}"),
+                );
+            } else if let Some(why) = unseen(&during).filter(|_| all > 0 && !share_a_checksum(&before, &after)) {
+                // An application that finds nothing may make files of the same names.
+                finding.unsure(format!(
+                    "{title}: {path} on {node}: nothing shows that its files are those of before: {why}"
+                ));
+            } else if gone.is_empty() {
                 after.must_have(finding, true, format!("{title}: {path} on {node} still has {all} files"));
             } else if is_running && gone.len() < all {
                 // The workload itself may have removed files since its pod is back on the node.
@@ -95,4 +103,12 @@ fn check_files(finding: &mut Finding, evidence: &Evidence<'_>, workload: &Worklo
         });
     }
     Ok(())
+}
+
+/// Returns why nothing is known of a path while its node was down; none if it was listed.
+fn unseen(during: &Result<Listing<'_>, Missing>) -> Option<String> {
+    match during {
+        Ok(listing) => listing.incomplete.map(str::to_owned),
+        Err(missing) => Some(missing.0.clone()),
+    }
 }

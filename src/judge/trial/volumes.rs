@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::placement::{HOSTNAME, selector_admits, terms_admit};
+use super::placement::{HOSTNAME, selector_admits, terms_admit, tolerates};
 use super::state::State;
 use crate::judge::Missing;
 use crate::judge::object::Object;
@@ -112,6 +112,13 @@ fn is_written(pod: &Object<'_>, volume: &str) -> bool {
     mounts.any(|mount| mount["name"] == *volume && mount["readOnly"] != true)
 }
 
+/// What may keep a pod from a node.
+struct Term<'t> {
+    /// What it says of the node that it admits, in words.
+    says: String,
+    admits: Box<dyn Fn(&Object<'_>) -> bool + 't>,
+}
+
 /// Returns why a pod can be placed on one node only, in words; none if nothing pins the pod.
 ///
 /// # Errors
@@ -121,26 +128,46 @@ pub fn pinned_by(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<Opti
     let recorded = nodes.iter().find(|n| n.name() == node);
     let recorded = recorded.ok_or_else(|| Missing(format!("node {node} was not recorded")))?;
     let host = recorded.label(HOSTNAME).unwrap_or(node);
-    let is_only = |admits: &dyn Fn(&Object<'_>) -> bool| {
-        nodes.iter().all(|other| admits(other) == (other.name() == node))
+    let terms = terms(state, pod, host)?;
+    let others = || nodes.iter().filter(|other| other.name() != node);
+    let alone =
+        terms.iter().find(|term| others().all(|other| !(term.admits)(other)) && (term.admits)(recorded));
+    if let Some(term) = alone {
+        return Ok(Some(term.says.clone()).filter(|_| nodes.len() > 1));
+    }
+    // Taints alone are the cluster's design: a term must keep the pod from a node that has none, or that the pod tolerates.
+    let keeps_off = |other: &Object<'_>| terms.iter().any(|term| !(term.admits)(other));
+    let is_pinned = !keeps_off(recorded)
+        && others().all(|other| !tolerates(pod, other) || keeps_off(other))
+        && others().any(|other| tolerates(pod, other));
+    let all = "its nodeSelector, node affinity, volumes and tolerations admit together";
+    Ok(is_pinned.then(|| format!("{all} {host} only")))
+}
+
+fn terms<'t>(state: &State<'t>, pod: &Object<'t>, host: &str) -> Result<Vec<Term<'t>>, Missing> {
+    let mut terms = Vec::new();
+    let selector = pod.at("/spec/nodeSelector");
+    if selector.is_some() {
+        let named = selector.is_some_and(|labels| labels.get(HOSTNAME).is_some());
+        let says = match named {
+            true => format!("its nodeSelector names {host}"),
+            false => format!("its nodeSelector admits {host} only"),
+        };
+        let pod = *pod;
+        terms.push(Term { says, admits: Box::new(move |node| selector_admits(&pod, node)) });
+    }
+    let mut of = |own: &'t [Value], says: String| {
+        if !own.is_empty() {
+            terms.push(Term { says, admits: Box::new(move |node| terms_admit(own, node)) });
+        }
     };
-    if nodes.len() > 1 && is_only(&|node| selector_admits(pod, node)) {
-        let named = pod.at("/spec/nodeSelector").is_some_and(|labels| labels.get(HOSTNAME).is_some());
-        let verb = if named { "names" } else { "admits" };
-        return Ok(Some(format!("its nodeSelector {verb} {host}{}", if named { "" } else { " only" })));
-    }
-    let of_pod = pod.entries(
-        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
-    );
-    let is_pinned = |terms: &[Value]| !terms.is_empty() && is_only(&|node| terms_admit(terms, node));
-    if is_pinned(of_pod) {
-        return Ok(Some(format!("its node affinity names {host} only")));
-    }
+    let affinity =
+        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    of(pod.entries(affinity), format!("its node affinity names {host} only"));
     for volume in pod.entries("/spec/volumes") {
         let Some((_, disk)) = disk_of(state, pod, volume)? else { continue };
-        if is_pinned(disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms")) {
-            return Ok(Some(format!("its volume {} is on {host} only", disk.name())));
-        }
+        let own = disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms");
+        of(own, format!("its volume {} is on {host} only", disk.name()));
     }
-    Ok(None)
+    Ok(terms)
 }

@@ -13,7 +13,7 @@ pub fn nodes(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 pub fn repeats(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let most = evidence.fact(&facts::EXPECTED)?.repeats;
     watched(evidence, finding, &["Event"], |finding| {
-        rules::no_repeats(&scope(evidence)?, (most, &[]), finding)
+        rules::no_repeats(&scope(evidence)?, most, |_| false, finding)
     })
 }
 

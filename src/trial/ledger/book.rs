@@ -1,6 +1,5 @@
 //! One ledger while it is kept.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::file::LedgerPart;
 use super::super::pods::pods_of;
-use super::entries::{self, MOST};
+use super::entries;
 use crate::deadline::Deadline;
 use crate::event::{Event, Outcome, Row, Server};
 use crate::judge::trial::facts::{LEDGERS_UNREAD, Ledger, LedgerUnread, Workload};
@@ -33,8 +32,6 @@ pub struct Book<'s> {
     part: &'s LedgerPart,
     /// What the judge knows of it.
     pub ledger: Ledger,
-    /// The pod of the last acknowledged entry. Any other outcome leads to another look for a ready pod.
-    pod: Mutex<Option<Server>>,
     acknowledged: Notify,
 }
 
@@ -47,7 +44,7 @@ impl<'s> Book<'s> {
         workload: &Workload,
     ) -> Self {
         let ledger = Ledger { name: name.into(), workload: workload.clone(), first: first(run, name) };
-        Self { s, part, ledger, pod: Mutex::default(), acknowledged: Notify::new() }
+        Self { s, part, ledger, acknowledged: Notify::new() }
     }
 
     /// Waits for the first acknowledged entry, until the deadline at most.
@@ -59,7 +56,8 @@ impl<'s> Book<'s> {
 
     /// Writes one entry after another, each once, until it is stopped. An entry begins only while a pod is ready.
     pub async fn write(&self, stop: &CancellationToken) {
-        for number in (self.ledger.first..).take(MOST) {
+        let first = self.ledger.first;
+        for number in first..first + Ledger::MOST {
             let pod = loop {
                 if stop.is_cancelled() {
                     return;
@@ -70,22 +68,23 @@ impl<'s> Book<'s> {
                 }
             };
             let began = Instant::now();
-            self.enter(number, pod).await;
+            self.enter(number, &pod).await;
             self.pause(self.part.every().saturating_sub(began.elapsed()), stop).await;
         }
-        self.s
-            .note(format!("{}: {MOST} entries are the most, and no more were written", self.ledger.writer()));
+        self.s.note(format!(
+            "{}: {} entries are the most, and no more were written",
+            self.ledger.writer(),
+            Ledger::MOST
+        ));
     }
 
-    async fn enter(&self, number: u64, pod: Server) {
+    async fn enter(&self, number: u64, pod: &Server) {
         let script = format!("export ENTRY={number}\n{}", self.part.write);
-        let done = self.run(&pod, &script, Deadline::after(self.part.timeout())).await;
+        let done = self.run(pod, &script, Deadline::after(self.part.timeout())).await;
         let (outcome, reason) = outcome(&done);
         let row = Row { writer: self.ledger.writer(), number, checksum: String::new() };
         self.s.log.append(Event::RowWritten { row, outcome, server: pod.clone(), reason });
-        let is_acknowledged = outcome == Outcome::Acknowledged;
-        *self.known() = Some(pod).filter(|_| is_acknowledged);
-        if is_acknowledged {
+        if outcome == Outcome::Acknowledged {
             self.acknowledged.notify_one();
         }
     }
@@ -129,11 +128,8 @@ impl<'s> Book<'s> {
         exec_once(client, namespace, (&pod.pod, container), &["sh", "-c", script], deadline).await
     }
 
-    /// The pod for the next command: that of the last acknowledged entry, or the first ready one, by name.
+    /// The pod for the next command: the first ready one that is not being deleted, by name.
     async fn pod(&self) -> Option<Server> {
-        if let Some(known) = self.known().take() {
-            return Some(known);
-        }
         // An API that does not answer says nothing of any pod.
         let mut ready: Vec<Pod> = pods_of(self.s, &self.ledger.workload).await.unwrap_or_default();
         ready.retain(pods::is_ready);
@@ -149,10 +145,6 @@ impl<'s> Book<'s> {
             () = deadline.pause(time) => {}
             () = stop.cancelled() => {}
         }
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Server>> {
-        self.pod.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -209,7 +201,7 @@ mod tests {
         let all: std::collections::BTreeSet<u64> =
             (0..500).map(|run| first(&format!("20261202-{run}"), "orders")).collect();
         assert!(all.len() > 350, "{}", all.len());
-        assert!(all.iter().all(|first| first + (MOST as u64) < 1 << 31 && *first > APART));
+        assert!(all.iter().all(|first| first + Ledger::MOST < 1 << 31 && *first > APART));
         assert_ne!(first("20261202-1", "orders"), first("20261202-1", "carts"));
     }
 }

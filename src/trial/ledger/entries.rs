@@ -1,12 +1,11 @@
 //! The entries that a reading prints, as text from somebody else's program.
 
+use crate::judge::trial::facts::Ledger;
 use crate::workload::exec::LIMIT;
 use crate::{sanitise, secret};
 
-/// Most entries of a ledger: printed, they are well below what is kept of a command's output.
-pub const MOST: usize = 50_000;
 /// Most lines of a reading.
-const LINES: usize = 2 * MOST;
+const LINES: usize = 2 * Ledger::MOST as usize;
 /// Most digits of an entry.
 const DIGITS: usize = 10;
 /// Most characters that are recorded of a program's words.
@@ -91,7 +90,7 @@ mod tests {
         assert_eq!(read(&"1\n".repeat(LINES + 1)), Err(NotEntries::TooLong));
         assert_eq!(read(&"1\n".repeat(LINES)).map(|all| all.len()), Ok(LINES));
         // The most entries that a ledger writes are understood.
-        assert!(read(&"2000000001\n".repeat(MOST)).is_ok());
+        assert!(read(&"2000000001\n".repeat(Ledger::MOST as usize)).is_ok());
         let line = format!("1\n{}\n", "é".repeat(1000));
         assert!(read(&line).unwrap_err().to_string().chars().count() < 300);
     }

@@ -23,14 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const STEADY: Duration = Duration::from_secs(15);
 /// Number of answers in a row that count as steady.
 const ANSWERS: usize = 10;
-/// The same for a probe on a worker, which asks more slowly.
+/// The same for a probe that asks slowly.
 const SOME_ANSWERS: usize = 4;
 /// Pause between two requests from a worker.
 const SLOW: Duration = Duration::from_millis(400);
-/// Time in which a node has a source port for one connection, see [`crate::probe`]: 10 probes can ask every 100 ms.
-const PORT: Duration = Duration::from_millis(12);
-/// Longest pause between two requests, below the silence that leaves a Service unwatched.
-const SLOWEST: Duration = Duration::from_secs(1);
+/// Time for each port from one request to the next: a request takes a program of its own on the node, and a source port (see
+/// [`crate::probe`]).
+const EACH: Duration = Duration::from_millis(60);
+/// The same on a worker.
+const EACH_ON_WORKER: Duration = Duration::from_millis(150);
+/// Most ports that every worker asks. With more, the workers share them.
+const ON_EACH_WORKER: usize = 10;
+/// Most ports that are also asked over a kept connection: each has processes of its own on the node.
+const KEPT: usize = 10;
+/// Longest pause between two requests.
+const SLOWEST: Duration = Duration::from_secs(4);
 
 /// The running probes. Dropping them ends them.
 #[derive(Debug)]
@@ -46,7 +53,7 @@ impl Probes {
 }
 
 /// Starts the declared probes, and a probe of each other TCP port of each Service with a selector and an address: from a
-/// control plane, and from each worker at a slower pace. HTTP is asked where the manifests say so and the Service answers it;
+/// control plane, and from each worker at a slower pace; one that speaks HTTP also over a kept connection. HTTP is asked where the manifests say so and the Service answers it;
 /// otherwise a connection is opened. A Service that does not answer steadily is recorded as such: its samples decide nothing.
 pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
     let s = ground.s;
@@ -64,26 +71,36 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
             port: 0,
             node: node.name.clone(),
             on_worker: false,
+            kept: false,
+            pace: 0.0,
             steady: false,
         });
     }
     let started =
         futures::future::join_all(ports.iter().map(|asked| one(s, node, (asked, ports.len())))).await;
-    for (asked, (path, name, lines, steady)) in ports.iter().zip(started) {
+    let workers: Vec<&Node> = s.cluster.workers().collect();
+    for (number, (asked, (path, name, lines, steady))) in ports.iter().zip(started).enumerate() {
         running.push(lines);
         if steady {
-            for worker in s.cluster.workers() {
-                let place = format!("{name} from {}", worker.name);
-                running.push(run(s, worker, (&place, asked, path), pause(SLOW, ports.len())));
-                facts.push(fact(asked, place, worker, true));
+            if let Some(path) = path.filter(|_| ports.len() <= KEPT) {
+                let kept = asked.name_of("http-kept", s);
+                running.push(keep(s, node, (&kept, asked, path)));
+                facts.push(ServiceProbe { kept: true, ..fact(asked, kept, node, SLOW) });
+            }
+            let is_asked_on = |at: usize| ports.len() <= ON_EACH_WORKER || at == number % workers.len();
+            for (_, worker) in workers.iter().enumerate().filter(|(at, _)| is_asked_on(*at)) {
+                let (place, pause) = (format!("{name} from {}", worker.name), pause_on_worker(ports.len()));
+                running.push(run(s, worker, (&place, asked, path), pause));
+                facts.push(ServiceProbe { on_worker: true, ..fact(asked, place, worker, pause) });
             }
         }
-        facts.push(ServiceProbe { steady, ..fact(asked, name, node, false) });
+        let own = if path.is_some() { http::PAUSE } else { tcp::PAUSE };
+        facts.push(ServiceProbe { steady, ..fact(asked, name, node, pause(own, ports.len())) });
     }
-    let on_workers = facts.iter_mut().filter(|fact| fact.on_worker).map(async |fact| {
-        fact.steady = is_steady(s, &fact.probe, SOME_ANSWERS, pause(SLOW, ports.len())).await;
+    let others = facts.iter_mut().filter(|fact| fact.on_worker || fact.kept).map(async |fact| {
+        fact.steady = is_steady(s, &fact.probe, Duration::from_secs_f64(fact.pace)).await;
     });
-    futures::future::join_all(on_workers).await;
+    futures::future::join_all(others).await;
     for fact in facts.iter().filter(|fact| !fact.steady && fact.port > 0) {
         s.note(format!(
             "Service {} gave no steady answer on port {} to {} before the first disturbance: nothing is judged by that",
@@ -94,7 +111,7 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
     Ok(Probes(running))
 }
 
-fn fact(asked: &Asked, probe: String, node: &Node, on_worker: bool) -> ServiceProbe {
+fn fact(asked: &Asked, probe: String, node: &Node, pause: Duration) -> ServiceProbe {
     ServiceProbe {
         probe,
         service: asked.service.clone(),
@@ -102,7 +119,9 @@ fn fact(asked: &Asked, probe: String, node: &Node, on_worker: bool) -> ServicePr
         declared: asked.declared.clone().or_else(|| asked.budgeted.clone()),
         port: asked.port,
         node: node.name.clone(),
-        on_worker,
+        on_worker: false,
+        kept: false,
+        pace: pause.as_secs_f64(),
         steady: true,
     }
 }
@@ -117,7 +136,7 @@ async fn one<'a>(
     if let Some(path) = asked.path.as_deref() {
         let name = asked.name_of("http", s);
         let lines = run(s, node, (&name, asked, Some(path)), pause(http::PAUSE, probes));
-        let is_steady = is_steady(s, &name, ANSWERS, pause(http::PAUSE, probes)).await;
+        let is_steady = is_steady(s, &name, pause(http::PAUSE, probes)).await;
         // A declared probe says what the Service speaks.
         if is_steady || asked.declared.is_some() {
             return (Some(path), name, lines, is_steady);
@@ -126,14 +145,22 @@ async fn one<'a>(
     }
     let name = asked.name_of("tcp", s);
     let lines = run(s, node, (&name, asked, None), pause(tcp::PAUSE, probes));
-    let steady = is_steady(s, &name, ANSWERS, pause(tcp::PAUSE, probes)).await;
+    let steady = is_steady(s, &name, pause(tcp::PAUSE, probes)).await;
     (None, name, lines, steady)
 }
 
-/// Returns the pause between two requests of each of so many probes on one node. Many ask more slowly: a node has only
-/// so many source ports.
+/// Returns the pause between two requests of each of so many probes on a node. Many ask more slowly.
 fn pause(own: Duration, probes: usize) -> Duration {
-    own.max(PORT.saturating_mul(probes.try_into().unwrap_or(u32::MAX)).min(SLOWEST))
+    spread(own, EACH, probes)
+}
+
+/// Returns the pause on a worker.
+fn pause_on_worker(probes: usize) -> Duration {
+    spread(SLOW, EACH_ON_WORKER, probes)
+}
+
+fn spread(own: Duration, each: Duration, probes: usize) -> Duration {
+    own.max(each.saturating_mul(probes.try_into().unwrap_or(u32::MAX)).min(SLOWEST))
 }
 
 /// Starts a probe on a node.
@@ -155,8 +182,17 @@ fn run(
     }
 }
 
+/// Starts a probe on a node that keeps its connection.
+fn keep(s: &Scenario, node: &Node, (name, asked, path): (&str, &Asked, &str)) -> Lines {
+    let pace = RequestPace { pause: SLOW, patience: PATIENCE, limit: s.deadline().remaining() };
+    let words = http::command_kept(&asked.address, (asked.port, path), pace);
+    let lines = again(s.cluster.engine.clone(), node.name.clone(), (words, &asked.address), s.deadline());
+    http::start_as(name, lines, s.log.clone())
+}
+
 /// Whether the last requests of a probe are answered within a while.
-async fn is_steady(s: &Scenario, name: &str, enough: usize, pause: Duration) -> bool {
+async fn is_steady(s: &Scenario, name: &str, pause: Duration) -> bool {
+    let enough = if pause < SLOW { ANSWERS } else { SOME_ANSWERS };
     let (from, began) = (s.log.position(), Instant::now());
     let deadline = s.deadline().at_most(STEADY + pause.saturating_mul(enough as u32));
     let answered = |record: &Record| match &record.event {
@@ -185,7 +221,8 @@ mod tests {
     #[test]
     fn many_probes_ask_more_slowly_and_never_too_slowly() {
         let of = |probes| pause(http::PAUSE, probes).as_millis();
-        assert_eq!([of(1), of(8), of(50), of(10_000)], [100, 100, 600, 1000]);
-        assert_eq!(pause(SLOW, 10), SLOW);
+        assert_eq!([of(1), of(5), of(50), of(10_000)], [100, 300, 3000, 4000]);
+        let of = |probes| pause_on_worker(probes).as_millis();
+        assert_eq!([of(1), of(4), of(50)], [400, 600, 4000]);
     }
 }

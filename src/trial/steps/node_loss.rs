@@ -15,7 +15,7 @@ use crate::chain::chain;
 use crate::fault::StopNode;
 use crate::judge::trial::facts::{LOST_NODE, Workload};
 use crate::judge::trial::{DATA, NODE_LOSS, RETURN};
-use crate::kubernetes::taint::UNREACHABLE;
+use crate::kubernetes::taint::{NOT_READY, UNREACHABLE};
 use crate::node::Node;
 use crate::scenario::{ActiveFault, Failure, Scenario};
 use crate::wait::{self, Verdict, nodes, pods};
@@ -135,16 +135,20 @@ pub async fn none_ending(s: &Scenario, namespace: &str) {
     let _ = wait::until(all, watcher::Config::default(), ending, s.deadline().at_most(CALL)).await;
 }
 
-/// Returns the time for a loss: the topology's arithmetic, with the longest time that a pod tolerates an unreachable
+/// Returns the time for a loss: the topology's arithmetic, with the longest time that a pod tolerates a lost
 /// node if that is longer than the topology's.
 pub fn budget(s: &Scenario, pods: &[Pod]) -> Duration {
     let timing = s.cluster.topology.timing();
     let tolerated =
         pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.tolerations.iter().flatten());
-    let tolerated =
-        tolerated.filter(|t| t.key.as_deref() == Some(UNREACHABLE)).filter_map(|t| t.toleration_seconds);
+    let tolerated = tolerated.filter(|t| is_of_loss(t.key.as_deref())).filter_map(|t| t.toleration_seconds);
     let longest = Duration::from_secs(tolerated.max().and_then(|t| t.try_into().ok()).unwrap_or_default());
     timing.node_loss().total + longest.saturating_sub(timing.toleration) + SLOW_START
+}
+
+/// Whether a lost node gets a taint of this key: its kubelet is silent, or reports that the node is not ready.
+fn is_of_loss(key: Option<&str>) -> bool {
+    matches!(key, Some(UNREACHABLE | NOT_READY))
 }
 
 /// Returns the worker with the most pods of the trial; the first of them by name if several have as many.

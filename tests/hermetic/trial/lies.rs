@@ -50,7 +50,7 @@ pub fn expects(story: &mut Story, rule: Value) {
     story.fact(&facts::EXPECTED)["rules"] = json!([rule]);
 }
 
-fn volume(is: &str) -> Value {
+pub fn volume(is: &str) -> Value {
     json!({"rule": "data", "claim": "data", "volume": "pv", "is": is})
 }
 
@@ -102,6 +102,18 @@ fn on_a_labelled_node(story: &mut Story) {
                 object["spec"]["nodeSelector"] = json!({"tier": "data"})
             }
             _ => {}
+        }
+    });
+}
+
+/// The label is also on a second node, which has a taint or not.
+fn on_two_labelled_nodes(story: &mut Story, taints: Value) {
+    on_a_labelled_node(story);
+    story.each(|event| {
+        let Event::ObjectChanged { kind, name, object, .. } = event else { return };
+        if kind == "Node" && name == "w2" {
+            object["metadata"]["labels"]["tier"] = json!("data");
+            object["spec"]["taints"] = taints.clone();
         }
     });
 }
@@ -163,7 +175,7 @@ fn forget(story: &mut Story, mark: &str, uids: &[&str]) {
 }
 
 /// The files of a listing of a path on a node.
-fn files<'s>(story: &'s mut Story, wanted: &str, on: &str, at: &str) -> &'s mut Vec<FileEntry> {
+pub fn files<'s>(story: &'s mut Story, wanted: &str, on: &str, at: &str) -> &'s mut Vec<FileEntry> {
     let found = story.records.iter_mut().find_map(|record| match &mut record.event {
         Event::FilesListed { listing, node, path, entries, .. }
             if listing == wanted && node == on && path == at =>
@@ -185,7 +197,7 @@ fn unpinned(story: &mut Story) {
 }
 
 /// The replacement of `db` runs on another node.
-fn elsewhere(story: &mut Story) {
+pub fn elsewhere(story: &mut Story) {
     unpinned(story);
     let db = pod("db-2-b", ("db", "ReplicaSet", "db-2"), "u-db-2-b", "w2");
     object(story, ("node-loss", "node-lost"), "u-db-2-b", |pod| *pod = db.clone());
@@ -356,7 +368,7 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::a_budget_without_a_probe("rollout", |s: &mut Story| s.fact(&facts::EXPECTED)["budgets"] = json!({"front": {"longest": 2.0}}), Inconclusive, "the budget of front: no probe has that name")]
 #[case::from_a_worker("rollout", |s: &mut Story| { on_worker(s, "w9"); fail(s, AGENT, |n| n == 3); }, Failed, "Service shop from w9: 1 of ")]
 #[case::few_from_a_worker("rollout", |s: &mut Story| { on_worker(s, "w9"); thin(s, AGENT); }, Passed, "")]
-#[case::few_from_a_control_plane("rollout", |s: &mut Story| thin(s, AGENT), Inconclusive, "fewer than 3 requests")]
+#[case::few_in_a_short_time("rollout", |s: &mut Story| thin(s, AGENT), Passed, "Service shop: 0 of 2 requests failed")]
 #[case::local_pod_away("rollout", |s: &mut Story| { on_worker(s, "w9"); object(s, ("", ""), "u-shop", |o| o["spec"]["internalTrafficPolicy"] = json!("Local")); fail(s, AGENT, |n| n == 3); }, Passed, "no pod of it was ready")]
 #[case::from_the_lost_worker("node-loss", |s: &mut Story| { on_worker(s, "w1"); fail(s, LOSS, |_| true); }, Inconclusive, "Service shop: only w1 asked, which the fault hit")]
 #[case::made_without_pods("pod-loss", idle, Passed, "Deployment idle wants no pod")]
@@ -402,12 +414,16 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::pending_by_half_a_word("node-loss", |s: &mut Story| expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "able")), Failed, "expected: pending because of able")]
 #[case::pending_not_by_its_selector("node-loss", |s: &mut Story| { on_linux(s); expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "node selector")); }, Failed, "expected: pending because of node selector")]
 #[case::pending_by_its_selector("node-loss", |s: &mut Story| { on_a_labelled_node(s); expects(s, meanwhile(("node-loss", "Deployment", "db"), "pending", "node selector")); }, Passed, "because of node selector: node selector: its nodeSelector admits w1 only")]
+#[case::kept_until_its_pod_ends("node-loss", |s: &mut Story| kept(s, 30), Passed, "4 of ")]
+#[case::kept_longer_than_its_pod("node-loss", |s: &mut Story| kept(s, 1), Failed, "Service shop over a kept connection: 4 of ")]
 #[case::pinned_by_a_label(
     "node-loss",
     on_a_labelled_node,
     Passed,
     "waits for w1 by design, its nodeSelector admits w1 only"
 )]
+#[case::pinned_by_a_label_and_a_taint("node-loss", |s: &mut Story| on_two_labelled_nodes(s, json!([{"key": "role", "effect": "NoSchedule"}])), Passed, "waits for w1 by design, its nodeSelector, node affinity, volumes and tolerations admit together w1 only")]
+#[case::a_label_on_two_nodes("node-loss", |s: &mut Story| on_two_labelled_nodes(s, json!([])), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]
 #[case::pending_once_it_runs("node-loss", |s: &mut Story| { elsewhere(s); object(s, ("node-loss", ""), "u-db-2-b", |pod| { unready(pod); pod["spec"]["nodeName"] = json!("w2"); }); expects(s, meanwhile(("node-loss", "Deployment", "db"), "away", "")); }, Failed, "Deployment db is pending: db-2-b waits")]
 #[case::data_of_a_pod_that_comes("data", |s: &mut Story| { elsewhere(s); object(s, ("node-loss", "node-lost"), "u-db-2-b", |pod| { unready(pod); pod["status"]["phase"] = json!("Pending"); }); }, Inconclusive, "db-2-b is on w2, and does not run yet")]
 #[case::rule_of_the_invariants("invariants", |s: &mut Story| expects(s, json!({"rule": "latency", "claim": "invariants"})), Inconclusive, "this seatrial does not know the rule")]
@@ -429,6 +445,16 @@ fn a_falsehood_is_found(
     #[case] said: &str,
 ) {
     judged(claim, how, wanted, said);
+}
+
+/// The probe keeps its connection, and requests fail 6 s after the deletion of a pod with this grace period.
+fn kept(story: &mut Story, grace: i64) {
+    story.fact(&facts::PROBES)[0]["kept"] = json!(true);
+    object(story, ("node-loss", "node-lost"), "u-web-2-d", |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        pod["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+    });
+    fail(story, ("node-loss", "node-lost"), |n| n < 200 && n % 3 == 1 || (224..228).contains(&n));
 }
 
 /// A pod of `web` that is not ready.

@@ -10,7 +10,7 @@ use seatrial::judge::trial::facts::{
 };
 use serde_json::{Value, json};
 
-use crate::story::{Story, says};
+use crate::story::{Story, changed, says};
 
 mod faults;
 pub mod ledger;
@@ -373,6 +373,8 @@ fn begin(t: &mut Told) {
         port: 80,
         node: "w3".into(),
         on_worker: false,
+        kept: false,
+        pace: 0.25,
         steady: true,
     };
     t.story.observe(&facts::PROBES, [probe]);
@@ -385,6 +387,7 @@ fn begin(t: &mut Told) {
             budgets: BTreeMap::new(),
             rules: Vec::new(),
             faults: Some(2),
+            lacking: vec![format!("HorizontalPodAutoscaler {OWN}/web")],
         },
     );
 }
@@ -522,6 +525,13 @@ fn command(t: &mut Told) {
     let (command, output) = ("./smoke.sh".to_owned(), "all is well".to_owned());
     t.story.marked("command 1");
     t.wait(2.0, |_| false);
+    // Without a metrics server, an autoscaler says so every 15 s.
+    let scaler =
+        json!({"kind": "HorizontalPodAutoscaler", "namespace": OWN, "name": "web", "uid": "u-scaler"});
+    t.story.say(changed(json!({
+        "kind": "Event", "metadata": {"name": "web.1", "namespace": OWN, "uid": "u-web.1"}, "type": "Warning",
+        "reason": "FailedGetResourceMetric", "message": "unable to get metrics", "count": 25, "involvedObject": scaler,
+    })));
     t.story.observe(&facts::COMMANDS, RunCommand { command, code: Some(0), took: 1.0, budget: 60.0, output });
     t.story.marked("command 1 over");
 }

@@ -53,7 +53,7 @@ fn a_claim_with_a_subject_is_judged_again_under_its_whole_id() {
     let mut story = told().story;
     wrong(&mut story, "ready", "db");
     let scope = Scope { scenario: Some("trial".into()), ..Scope::default() };
-    story.say(Event::ScenarioStarted { claims: vec!["ready/Deployment/db".into()] });
+    story.say(Event::ScenarioStarted { claims: vec!["ready/Deployment/db".into()], title: None });
     let start = story.records.pop().unwrap();
     story.records.insert(0, Record { mono_us: 0, ..start });
     for id in ["ready/Deployment/db", "ready/Deployment/web"] {

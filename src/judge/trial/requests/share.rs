@@ -70,7 +70,7 @@ pub fn others_lost(
 
 /// Whether a request found no server: what a server needs itself does not explain that. An unknown text counts as a
 /// request that a server may have received.
-fn is_unconnected(sample: &Sample<'_>) -> bool {
+pub fn is_unconnected(sample: &Sample<'_>) -> bool {
     // The texts are curl's for the time before a connection is open, and those of the TCP probe.
     let says = |words: &str| sample.detail.contains(words);
     let refused = sample.outcome == Outcome::Refused && !sample.is_answer();
@@ -91,7 +91,9 @@ impl<'r> Service<'r, '_> {
         let until = hit.until.unwrap_or(fault.at + expected.detection);
         let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
         let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).filter(is_in).collect();
-        let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !self.had_no_pod(s);
+        // On a lost node were also pods without a workload, and nothing is known of their readiness.
+        let is_explained = |s: &Sample<'r>| self.had_no_pod(s) || hit.pod.is_some() && self.is_dependent(s);
+        let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !is_explained(s);
         let failed: Vec<&&Sample<'_>> = all.iter().filter(failed).collect();
         let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
         let (count, blamed, total) = (failed.len(), failed.iter().filter(starved).count(), all.len());

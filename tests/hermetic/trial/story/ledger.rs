@@ -67,6 +67,14 @@ pub fn end(t: &mut Told) {
     let numbers: Vec<u64> = t.story.records.iter().filter_map(|record| is_kept(&record.event)).collect();
     t.story.seconds += 0.1;
     let began = now(t);
-    t.story.say(read(ledger().after(), began, numbers.into_iter()));
+    let mut reading = read(ledger().after(), began, numbers.into_iter());
+    if let Event::RowsRead { server, .. } = &mut reading {
+        let is_it = |pod: &&serde_json::Value| pod["metadata"]["labels"]["app"] == "db";
+        let pod = t.pods.values().find(is_it).expect("db has a pod");
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        server.pod = text(&pod["metadata"]["name"]);
+        (server.pod_uid, server.node) = (text(&pod["metadata"]["uid"]), text(&pod["spec"]["nodeName"]));
+    }
+    t.story.say(reading);
     t.entries = 0;
 }

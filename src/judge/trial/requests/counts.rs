@@ -1,0 +1,68 @@
+//! What there was around a request: ready pods and endpoints at each moment, and pods that were ending.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::facts;
+use super::super::state::{State, uid_in};
+use crate::event::Change;
+use crate::judge::availability::{LAG, Sample, Window};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Missing};
+
+/// Numbers, each with the second from which it holds.
+pub type Counts = Vec<(f64, i64)>;
+
+/// Returns the number of ready pods of each workload of the trial in a window that ends at a mark.
+pub fn ready_pods(evidence: &Evidence<'_>, window: &Window<'_>, to: &str) -> Result<Vec<Counts>, Missing> {
+    let all = State::after(evidence);
+    let workloads = evidence.fact(&facts::WORKLOADS)?;
+    // A Job has no ready pod once it is complete.
+    let stays = workloads.iter().filter(|workload| workload.kind != "Job");
+    let uids = stays.filter_map(|workload| uid_in(evidence, workload).ok());
+    // A workload that never had a ready pod is not needed by the others. One that a fault took away before the window is.
+    let until_now = Window::between(evidence, "ready", to)?;
+    let of =
+        |window: &Window<'_>, uid: &str| window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready);
+    let was_ready = |uid: &&str| of(&until_now, uid).iter().any(|(_, count)| *count > 0);
+    Ok(uids.filter(was_ready).map(|uid| of(window, uid)).collect())
+}
+
+/// Returns the number of ready endpoints of a Service in a window. Source: Kubernetes' documentation, "EndpointSlices".
+pub fn endpoints(window: &Window<'_>, service: &Object<'_>) -> Counts {
+    let is_its = |slice: &Object<'_>| {
+        slice.namespace() == service.namespace()
+            && slice.label("kubernetes.io/service-name") == Some(service.name())
+    };
+    let is_ready = |endpoint: &&Value| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false));
+    let ready = |slice: &Object<'_>| slice.entries("/endpoints").iter().filter(is_ready).count();
+    window.sums("EndpointSlice", is_its, |slice| i64::try_from(ready(slice)).unwrap_or(i64::MAX))
+}
+
+/// Whether a number was zero at a moment near a request: until so many seconds before it, or up to [`LAG`] after it.
+pub fn is_zero_near(counts: &Counts, sample: &Sample<'_>, before: f64) -> bool {
+    let (began, ended) = sample.span();
+    let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
+    let mut zeros = counts.iter().zip(ends).filter(|((_, count), _)| *count == 0);
+    zeros.any(|((from, _), to)| *from <= ended + LAG && to >= began - before)
+}
+
+/// Returns from when to when each of these pods ended, in seconds on the records' clock: from its deletion until it was gone, for
+/// its grace period at most. The object of a pod on a lost node stays longer.
+pub fn ends(evidence: &Evidence<'_>, selects: &impl Fn(&Object<'_>) -> bool) -> Vec<(f64, f64)> {
+    let mut ends: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for (record, change, pod) in evidence.changes("Pod") {
+        let Some(pod) = Object::new(pod).ok().filter(|pod| selects(pod)) else { continue };
+        let at = record.mono_us as f64 / 1e6;
+        if pod.is_terminating() {
+            let grace = pod.number("/metadata/deletionGracePeriodSeconds") as f64;
+            ends.entry(pod.uid()).or_insert((at, at + grace));
+        }
+        if change == Change::Deleted {
+            let end = ends.entry(pod.uid()).or_insert((at, at));
+            end.1 = end.1.min(at);
+        }
+    }
+    ends.into_values().collect()
+}

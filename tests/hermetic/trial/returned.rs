@@ -1,0 +1,82 @@
+//! Falsehoods about the files of a lost node, while it is down and when it is back.
+
+use rstest::rstest;
+use seatrial::event::{Event, FileEntry, Outcome};
+use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use serde_json::json;
+
+use super::lies::{elsewhere, expects, files, object, range, volume};
+use super::story::{PROBE, judged};
+use crate::story::Story;
+
+/// The files on the returned node have other contents, and those on the stopped one were listed or not.
+fn made_again(story: &mut Story, during: Option<&str>, servers: Option<(&str, &str)>) {
+    story.each(|event| {
+        let Event::FilesListed { listing, node, path, entries, incomplete, server_uuid, .. } = event else {
+            return;
+        };
+        if node != "w1" || path != "/srv/db" {
+            return;
+        }
+        match listing.as_str() {
+            "before-loss" => *server_uuid = servers.map(|(was, _)| was.to_owned()),
+            "during-loss" => *incomplete = during.map(str::to_owned),
+            "after-return" => {
+                *server_uuid = servers.map(|(_, is)| is.to_owned());
+                entries.iter_mut().for_each(|entry| entry.sha256 = Some("another".into()));
+            }
+            _ => {}
+        }
+    });
+}
+
+/// A process left a file that it removed when it ended, or a file of its data is gone on the stopped node.
+fn gone_when_stopped(story: &mut Story, file: &str) {
+    let entry = FileEntry { path: file.into(), size: 10, sha256: Some(file.into()), ..FileEntry::default() };
+    files(story, "before-loss", "w1", "/srv/db").push(entry);
+}
+
+/// The database of the lost node is back 10 s after the begin of a step, and until then a server answers with an error.
+fn errors_until_it_is_back(story: &mut Story, (from, to): (&str, &str)) {
+    let (from, to) = range(story, from, to);
+    for record in &mut story.records[from..to] {
+        if let Event::Sampled { probe, outcome, detail, .. } = &mut record.event
+            && probe == PROBE
+        {
+            (*outcome, *detail) = (Outcome::Refused, "500 Apache/2.4".into());
+        }
+    }
+}
+
+/// The replacement of `db` fits on no node, as the scheduler says.
+fn unplaced(story: &mut Story, message: &str) {
+    elsewhere(story);
+    object(story, ("node-loss", "node-lost"), "u-db-2-b", |pod| {
+        pod["spec"].as_object_mut().unwrap().remove("nodeName");
+        pod["spec"].as_object_mut().unwrap().remove("volumes");
+        pod["status"] = json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]});
+    });
+}
+
+#[rstest]
+#[case::made_again_in_memory("return", |s: &mut Story| made_again(s, Some("/tmp is a tmpfs and the container is exited"), None), Inconclusive, "nothing shows that its files are those of before: /tmp is a tmpfs")]
+#[case::changed_on_its_disk("return", |s: &mut Story| made_again(s, None, None), Passed, "/srv/db on w1 still has")]
+#[case::another_server("return", |s: &mut Story| made_again(s, None, Some(("u1", "u2"))), Failed, "its server_uuid was u1 and is u2")]
+#[case::waits_in_memory("data", |s: &mut Story| made_again(s, Some("/tmp is a tmpfs and the container is exited"), None), Inconclusive, "nothing shows whether they stayed")]
+#[case::waits_without_files("data", |s: &mut Story| files(s, "during-loss", "w1", "/srv/db").clear(), Failed, "vanished from /srv/db on w1")]
+#[case::a_file_of_a_process("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "postmaster.pid"); expects(s, volume("left-behind")); }, Passed, "files stayed on w1")]
+#[case::a_file_of_a_process_is_not_all("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "#innodb_temp/temp_1.ibt"); expects(s, volume("lost")); }, Failed, "that is `left-behind`")]
+#[case::some_files_gone("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "base/3"); }, Failed, "files vanished from /srv/db on w1: base/3; the others stayed there")]
+#[case::some_files_gone_as_expected("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "base/3"); expects(s, volume("lost")); }, Inconclusive, "whether it is `lost` is not shown")]
+#[case::errors_until_the_database_is_back("return", |s: &mut Story| { s.later("return", 1.5); errors_until_it_is_back(s, ("return", "returned")); }, Passed, "were answered with an error while another workload had no ready pod")]
+#[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Inconclusive, "its request for resources may need more workers than the cluster has")]
+#[case::placed_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 3 node(s) were unschedulable"), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]
+fn a_falsehood_is_found(
+    #[case] claim: &str,
+    #[case] how: impl FnOnce(&mut Story),
+    #[case] wanted: Conclusion,
+    #[case] said: &str,
+) {
+    judged(claim, how, wanted, said);
+}
