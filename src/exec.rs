@@ -14,14 +14,12 @@ use crate::deadline::Deadline;
 use crate::{chain, sanitise, secret};
 
 mod attended;
+mod tied;
 
 pub use attended::{Signal, Stream};
 
 /// Time for the end of both streams after the end of the program: a process that it left in the background may hold them.
 const STREAMS: Duration = Duration::from_secs(1);
-
-/// Most bytes of a line that are read at once: a program may print a line without end.
-const LINE: u64 = 1024 * 1024;
 
 /// Most bytes of a stream that are kept: beyond that, the beginning is dropped. A program may print without end.
 const MOST: usize = 64 * 1024 * 1024;
@@ -37,6 +35,8 @@ pub struct Exec {
     cwd: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
     held: Option<Arc<File>>,
+    /// Whether standard input stays open as long as seatrial runs.
+    tied: bool,
 }
 
 /// The output of a finished program.
@@ -124,6 +124,7 @@ impl Exec {
             cwd: None,
             stdin: None,
             held: None,
+            tied: false,
         }
     }
 
@@ -204,7 +205,10 @@ impl Exec {
         command_line.process_group(0).kill_on_drop(true);
         let mut child = command_line.spawn().map_err(start)?;
         let mut group = KillGroup(child.id());
-        let stdin = child.stdin.take().zip(self.stdin);
+        let mut pipe = child.stdin.take();
+        // Held to the end of this function.
+        let _tie = pipe.take_if(|_| self.tied);
+        let stdin = pipe.zip(self.stdin);
         let feed = async {
             if let Some((mut pipe, bytes)) = stdin {
                 // A child that does not read all of its input reports a problem by its exit status.
@@ -276,7 +280,7 @@ impl Exec {
         }
         let input = match &self.held {
             Some(file) => file.try_clone()?.into(),
-            None if self.stdin.is_some() => Stdio::piped(),
+            None if self.stdin.is_some() || self.tied => Stdio::piped(),
             None => Stdio::null(),
         };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -296,9 +300,9 @@ impl Drop for KillGroup {
     }
 }
 
-/// Reads the rest of a line, or of its part of at most [`LINE`] bytes. What was read stays in `bytes` if the future is dropped.
+/// Reads the rest of a line, or of its part of at most [`attended::LONGEST`] bytes. What was read stays in `bytes` if the future is dropped.
 async fn one_line(from: &mut (impl AsyncBufRead + Unpin), bytes: &mut Vec<u8>) -> std::io::Result<usize> {
-    let rest = LINE.saturating_sub(bytes.len() as u64).max(1);
+    let rest = attended::LONGEST.saturating_sub(bytes.len()).max(1) as u64;
     from.take(rest).read_until(b'\n', bytes).await
 }
 

@@ -25,7 +25,7 @@ pub enum Stream {
 /// output open for ever.
 const REST: Duration = Duration::from_secs(2);
 /// Maximum number of bytes of a line. A longer line is passed on in pieces.
-const LONGEST: usize = 64 << 10;
+pub(super) const LONGEST: usize = 64 << 10;
 
 impl Exec {
     /// Runs the program to its end and returns its status. Each line of both streams goes to `line` as it arrives; each

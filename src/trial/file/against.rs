@@ -16,8 +16,8 @@ impl TrialFile {
     /// # Errors
     /// [`TrialError::File`] with its line.
     pub(in crate::trial) fn check_against(&self, trial: &Trial) -> Result<(), TrialError> {
-        for part in self.ledgers.values() {
-            let wrong = |flaw: LedgerFlaw| self.places.in_section("ledgers", &flaw.word, flaw.why);
+        for (name, part) in &self.ledgers {
+            let wrong = |flaw: LedgerFlaw| self.places.in_entry(("ledgers", name), &flaw.word, flaw.why);
             part.check_against(&trial.manifest).map_err(wrong)?;
         }
         let own = workloads::declared(&trial.manifest, "");

@@ -26,9 +26,10 @@ pub(super) fn check(file: &TrialFile) -> Result<(), TrialError> {
     }
     for (name, budget) in &file.budgets {
         if let Some((word, why)) = budget.flaw() {
+            let wrong = |word: &str, why| Err(file.places.in_entry(("budgets", name), word, why));
             return match word {
-                Some(word) => wrong("budgets", word, why),
-                None => wrong("budgets", name, format!("the budget of {name} has {why}")),
+                Some(word) => wrong(word, why),
+                None => wrong(name, format!("the budget of {name} has {why}")),
             };
         }
     }
@@ -37,15 +38,16 @@ pub(super) fn check(file: &TrialFile) -> Result<(), TrialError> {
             ProbePart::Http(http) => http.path.as_str(),
             ProbePart::Tcp(_) => "/",
         };
+        let wrong = |word: &str, why| Err(file.places.in_entry(("probes", name), word, why));
         if !path.starts_with('/') {
-            return wrong("probes", path, format!("the path of {name} is {path}, and does not begin with /"));
+            return wrong(path, format!("the path of {name} is {path}, and does not begin with /"));
         }
         if *part.address().2 == Port::Number(0) {
-            return wrong("probes", name, format!("the port of {name} is 0"));
+            return wrong(name, format!("the port of {name} is 0"));
         }
     }
     for (name, part) in &file.ledgers {
-        part.check(name).or_else(|flaw| wrong("ledgers", &flaw.word, flaw.why))?;
+        part.check(name).map_err(|flaw| file.places.in_entry(("ledgers", name), &flaw.word, flaw.why))?;
     }
     check_steps(&file.steps).map_err(|(at, word, why)| file.places.step(at, &word, why))?;
     file.check_expectations()

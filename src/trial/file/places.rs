@@ -54,6 +54,30 @@ impl Places {
         TrialError::File { path: self.path.clone(), line, why }
     }
 
+    /// Returns the error of an entry of a section, by its name. Its line is that of the word in the entry, or where the entry begins.
+    pub(in crate::trial) fn in_entry(
+        &self,
+        (section, name): (&str, &str),
+        word: &str,
+        why: String,
+    ) -> TrialError {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let is_key = |line: &str, key: &str| {
+            let rest = line.trim_start().trim_start_matches(['"', '\'']).strip_prefix(key);
+            rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+        };
+        let section_at = lines.iter().position(|line| indent(line) == 0 && is_key(line, section));
+        let entry =
+            section_at.and_then(|at| Some(at + 1 + lines[at + 1..].iter().position(|l| is_key(l, name))?));
+        let Some(from) = entry else { return self.in_section(section, word, why) };
+        let is_next = |line: &&str| !line.trim().is_empty() && indent(line) <= indent(lines[from]);
+        let to =
+            lines[from + 1..].iter().position(|line| is_next(&line)).map_or(lines.len(), |n| from + 1 + n);
+        let found = lines[from..to].iter().position(|line| line.contains(word));
+        TrialError::File { path: self.path.clone(), line: (from + found.unwrap_or_default()) as u64 + 1, why }
+    }
+
     fn wrong(&self, lines: &[u64], at: usize, word: &str, why: String) -> TrialError {
         let from = lines.get(at).copied().unwrap_or(1);
         let to = lines.get(at + 1).copied().unwrap_or(u64::MAX);

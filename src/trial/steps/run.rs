@@ -15,8 +15,7 @@ const TAIL: usize = 4096;
 /// Runs the command and records how it ended. An exit code other than 0 is the judge's, not the story's.
 pub async fn run(ground: &Ground<'_>, part: &RunPart) -> Result<(), Failure> {
     let (s, budget) = (ground.s, part.timeout());
-    let shell = Exec::new("sh")
-        .args(["-c", part.command()])
+    let shell = Exec::tied(part.command())
         .cwd(&ground.trial.folder)
         .env("KUBECONFIG", &s.cluster.kubeconfig)
         .env("SEATRIAL_NAMESPACE", &s.namespace);

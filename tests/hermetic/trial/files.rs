@@ -88,6 +88,17 @@ fn a_wrong_ledger() {
     refused(&[
         ("ledgers:\n  a: {workload: db, write: x $ENTRY, read: y}\n", 4, "db is neither KIND/NAME"),
         ("ledgers:\n  a: {workload: pod/db, write: x $ENTRY}\n", 4, "read"),
+        // The same word stands in another entry before.
+        (
+            "ledgers:\n  a: {workload: pod/a, write: x $ENTRY, read: y}\n  b: {workload: pod/b, write: x, read: y}\n",
+            5,
+            "`write` of b",
+        ),
+        (
+            "probes: {front: {tcp: {service: a, port: 1}}, back: {tcp: {service: b, port: 2}}}\nbudgets:\n  front: {failed: 0.5%}\n  back: {longest: 5}\n",
+            6,
+            "5 is not a duration",
+        ),
         ("ledgers:\n  A b: {workload: pod/db, write: x $ENTRY, read: y}\n", 4, "A b: the name of a ledger"),
     ]);
     let fields = "ledgers:\n  a:\n    workload: pod/db\n";
