@@ -93,7 +93,7 @@ impl<'r> Window<'r> {
     where
         'r: 'e,
     {
-        self.evidence.events(Of::ChangesOf(kind), within).filter_map(|(_, record)| {
+        self.evidence.events(Of::Kind(kind), within).filter_map(|(_, record)| {
             let (_, change, object) = change(record)?;
             Some((record, change, object))
         })

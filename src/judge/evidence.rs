@@ -200,7 +200,7 @@ impl<'r> Evidence<'r> {
             Event::ObjectChanged { change, object, .. } => Some((r, *change, object)),
             _ => None,
         };
-        self.all(Of::ChangesOf(kind)).filter_map(change).collect()
+        self.all(Of::Kind(kind)).filter_map(change).collect()
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Of<'k> {
     /// Changes of objects.
     Changes,
     /// Changes of objects of this kind.
-    ChangesOf(&'k str),
+    Kind(&'k str),
     /// Samples of the probe with this name.
     Samples(&'k str),
     /// Interruptions of watches.
@@ -33,7 +33,7 @@ impl Of<'_> {
         match (self, event) {
             (Self::Mark(name), Event::Marked { mark }) => mark == name,
             (Self::Fact(name), Event::Observed { what, .. }) => what == name,
-            (Self::ChangesOf(name), Event::ObjectChanged { kind, .. }) => kind == name,
+            (Self::Kind(name), Event::ObjectChanged { kind, .. }) => kind == name,
             (Self::Samples(name), Event::Sampled { probe, .. }) => probe == name,
             (Self::Marks, Event::Marked { .. })
             | (Self::Changes, Event::ObjectChanged { .. })
@@ -98,7 +98,7 @@ impl<'r> Index<'r> {
             Of::Marks => &self.marks.all,
             Of::Fact(name) => self.facts.of(name),
             Of::Changes => &self.kinds.all,
-            Of::ChangesOf(name) => self.kinds.of(name),
+            Of::Kind(name) => self.kinds.of(name),
             Of::Samples(name) => self.probes.of(name),
             Of::Breaks => &self.breaks,
             Of::Listings => &self.listings,
@@ -161,7 +161,7 @@ mod tests {
             Of::Marks,
             Of::Fact("x"),
             Of::Changes,
-            Of::ChangesOf("Pod"),
+            Of::Kind("Pod"),
             Of::Samples("http"),
             Of::Breaks,
             Of::Listings,

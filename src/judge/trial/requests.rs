@@ -458,7 +458,7 @@ impl<'r> Service<'r, '_> {
     fn is_thin(&self) -> bool {
         let (from, to) = self.window.span();
         // In a short window nothing can be asked often.
-        let is_long = to - from > SILENCE.max(2.0 * SAMPLES as f64 * self.pace);
+        let is_long = to - from > SILENCE + SAMPLES as f64 * self.pace;
         is_long && !self.slow && self.judged(f64::NEG_INFINITY).count() < SAMPLES
     }
 
@@ -540,7 +540,7 @@ impl<'r> Service<'r, '_> {
         let began = if self.returned { from } else { began };
         let ended = self.samples.last().map_or(if self.returned { to } else { from }, |s| s.span().1);
         let silence = outages(&self.samples).silence.max(began - from).max(to - ended);
-        if silence > SILENCE.max(3.0 * self.pace) {
+        if silence > SILENCE + self.pace {
             finding.unsure(format!("{}: no request for {silence:.1} s", self.title));
         }
     }

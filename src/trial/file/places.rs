@@ -72,8 +72,7 @@ impl Places {
             section_at.and_then(|at| Some(at + 1 + lines[at + 1..].iter().position(|l| is_key(l, name))?));
         let Some(from) = entry else { return self.in_section(section, word, why) };
         let is_next = |line: &&str| !line.trim().is_empty() && indent(line) <= indent(lines[from]);
-        let to =
-            lines[from + 1..].iter().position(|line| is_next(&line)).map_or(lines.len(), |n| from + 1 + n);
+        let to = lines[from + 1..].iter().position(is_next).map_or(lines.len(), |n| from + 1 + n);
         let found = lines[from..to].iter().position(|line| line.contains(word));
         TrialError::File { path: self.path.clone(), line: (from + found.unwrap_or_default()) as u64 + 1, why }
     }
