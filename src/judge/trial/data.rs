@@ -7,11 +7,14 @@ use super::fault::{Fault, LOSS};
 use super::files::{Compared, compare, files, missing, share_a_file, some};
 use super::rules::{self, DataRule, Fate};
 use super::state::{State, node_of, uid};
-use super::volumes::{self, Volume};
+use super::volumes::{self, Volume, pinned_by};
 use super::{kinds, summarise, workloads};
 use crate::judge::locality::{Listing, listing};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
+
+/// What to do about a volume that a replacement may not find.
+const PIN: &str = "give the volume a nodeAffinity, or use storage that follows the pod";
 
 /// Judges `data`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -67,6 +70,7 @@ fn check(
         finding.check(true, format!("{title} had no volume on the disk of {node}"));
     }
     let (heirs, coming) = replacements(evidence, workload, node)?;
+    let state = State::at(evidence, "node-loss")?;
     let mut seen: Vec<Volume<'_>> = Vec::new();
     for (pod, volume) in volumes {
         let rule = rules.iter().find(|rule| volume.is_called(&rule.volume));
@@ -80,7 +84,8 @@ fn check(
         // Several pods of a workload on the node may share one volume.
         if !seen.contains(&volume) {
             let coming = coming.as_deref();
-            let place = Place { evidence, title: &title, node, path, volume: &volume, coming, rule };
+            let loose = workload.kind == "StatefulSet" && pinned_by(&state, &pod, node)?.is_none();
+            let place = Place { evidence, title: &title, node, path, volume: &volume, coming, rule, loose };
             finding.part(|f| place.check(f, &heirs));
         }
         seen.push(volume);
@@ -137,6 +142,8 @@ struct Place<'a, 'r> {
     coming: Option<&'a str>,
     /// What the trial expects of the volume.
     rule: Option<&'a DataRule>,
+    /// Whether Kubernetes may place a replacement on another node: a StatefulSet's pod only stays because it is not replaced.
+    loose: bool,
 }
 
 impl Place<'_, '_> {
@@ -189,6 +196,11 @@ impl Place<'_, '_> {
             Some((None, false)) => {
                 let what = format!("{title}: all {count} files vanished from {path} on {node}");
                 decide(finding, self.rule, (Fate::Lost, false), what);
+            }
+            Some((None, true)) | None if self.loose && self.rule.is_none() => {
+                let what = &self.volume.what;
+                finding
+                    .unsure(format!("{waits}, and nothing keeps a replacement there: {what}. hint: {PIN}"));
             }
             Some((None, true)) | None => decide(finding, self.rule, (Fate::Waits, true), waits),
         }
@@ -274,8 +286,7 @@ impl Place<'_, '_> {
         let what =
             format!("{title} came up on {on} with {how}: {}; {count} files stayed on {node}", volume.what);
         let is_expected = self.rule.is_some_and(|rule| rule.is == Fate::LeftBehind);
-        let hint = ". hint: give the volume a nodeAffinity, or use storage that follows the pod";
-        let what = if is_expected { what } else { format!("{what}{hint}") };
+        let what = if is_expected { what } else { format!("{what}. hint: {PIN}") };
         decide(finding, self.rule, (Fate::LeftBehind, false), what);
         Ok(())
     }

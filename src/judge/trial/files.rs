@@ -30,9 +30,9 @@ pub enum Compared {
     None,
 }
 
-/// Returns the files of a listing, without folders.
+/// Returns the files of a listing, without folders and without those that come and go with a process.
 pub fn files<'r>(listing: &Listing<'r>) -> Vec<&'r FileEntry> {
-    listing.entries.iter().filter(|entry| !entry.path.ends_with('/')).collect()
+    listing.entries.iter().filter(|entry| !entry.path.ends_with('/') && !is_passing(&entry.path)).collect()
 }
 
 /// Returns the files and folders of one listing that another one lacks, but for those that come and go with a process.

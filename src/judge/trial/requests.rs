@@ -19,7 +19,7 @@ use crate::judge::{Evidence, Finding, Missing};
 mod counts;
 mod share;
 
-use counts::{Counts, endpoints, ends, is_zero_near, ready_pods};
+use counts::{Counts, endpoints, ends, is_zero_near, lost, ready_pods};
 use share::{Share, others_lost};
 
 /// Minimum of samples in a window: fewer prove little.
@@ -36,7 +36,8 @@ struct Service<'r, 'w> {
     /// Every sample, with one before and one after the window.
     samples: Vec<Sample<'r>>,
     endings: Vec<Ending<'r>>,
-    /// For a probe that keeps its connection: from when to when each of these pods ended, in seconds on the records' clock.
+    /// When pods on a lost node became unready, and for a probe that keeps its connection from when to when each pod ended, in
+    /// seconds on the records' clock.
     ends: Vec<(f64, f64)>,
     /// Whether the node of the probe leads to its own pods only.
     local: bool,
@@ -47,6 +48,8 @@ struct Service<'r, 'w> {
     returned: bool,
     /// The number of ready pods, with the second from which it holds.
     ready: Counts,
+    /// The same since the application was ready.
+    near: Counts,
     /// The number of ready endpoints in the Service's EndpointSlices, which kube-proxy follows; empty if none was recorded.
     endpoints: Counts,
     /// Seconds from one request to the next.
@@ -129,6 +132,8 @@ fn check_all(
 ) -> Result<(), Missing> {
     let probes = evidence.fact(&facts::PROBES)?;
     let window = Window::between(evidence, from, to)?;
+    // What was shortly before the window may explain its requests.
+    let since = Window::between(evidence, "ready", to)?;
     let between = Between {
         evidence,
         marks: (from, to),
@@ -136,7 +141,8 @@ fn check_all(
         window,
         expected: evidence.fact(&facts::EXPECTED)?,
         own: workloads(evidence)?,
-        of_workloads: ready_pods(evidence, &window, to)?,
+        since,
+        of_workloads: ready_pods(evidence, &since)?,
     };
     // A worker that is lost asks nothing.
     let lost =
@@ -194,6 +200,8 @@ struct Between<'e, 'r> {
     marks: (&'e str, &'e str),
     meanwhile: Meanwhile<'e, 'r>,
     window: Window<'r>,
+    /// The time since the application was ready, until the end of the window.
+    since: Window<'r>,
     expected: Expected,
     own: Vec<Workload>,
     of_workloads: Vec<Counts>,
@@ -223,14 +231,18 @@ impl Between<'_, '_> {
         window.check_clocks(finding);
         // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
         let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
+        let kept = if probe.kept { ends(evidence, &selects) } else { Vec::new() };
         let service = Service {
             endings: window
                 .endings(|change, pod| selects(pod) && (pod.is_terminating() || change == Change::Deleted)),
-            ends: if probe.kept { ends(evidence, &selects) } else { Vec::new() },
+            ends: lost(evidence, &selects).into_iter().map(|at| (at, at)).chain(kept).collect(),
             local,
             ready: window
                 .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
-            endpoints: if local { Vec::new() } else { endpoints(window, &object) },
+            near: self
+                .since
+                .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
+            endpoints: if local { Vec::new() } else { endpoints(&self.since, &object) },
             workloads: &self.of_workloads,
             ..Service::of(evidence, probe, *window)
         };
@@ -339,6 +351,7 @@ impl<'r> Service<'r, '_> {
             local: false,
             slow: probe.on_worker || probe.kept,
             ready: Vec::new(),
+            near: Vec::new(),
             endpoints: Vec::new(),
             pace: probe.pace,
             workloads: &[],
@@ -354,12 +367,12 @@ impl<'r> Service<'r, '_> {
 
     /// Whether no pod was ready at a moment near the request.
     fn had_no_pod(&self, sample: &Sample<'_>) -> bool {
-        is_zero_near(&self.ready, sample, LAG) || is_zero_near(&self.endpoints, sample, LAG)
+        is_zero_near(&self.near, sample, LAG) || is_zero_near(&self.endpoints, sample, LAG)
     }
 
     /// Whether a request found no server some seconds after the Service had no pod: nothing says when kube-proxy knew the new one.
     fn may_be_early(&self, sample: &Sample<'_>) -> bool {
-        let had_none = is_zero_near(&self.ready, sample, LATE) || is_zero_near(&self.endpoints, sample, LATE);
+        let had_none = is_zero_near(&self.near, sample, LATE) || is_zero_near(&self.endpoints, sample, LATE);
         share::is_unconnected(sample) && had_none
     }
 
@@ -368,8 +381,8 @@ impl<'r> Service<'r, '_> {
         sample.is_answer() && self.workloads.iter().any(|ready| is_zero_near(ready, sample, LAG))
     }
 
-    /// Whether a pod ended near the request, which may have kept its connection to it: until its end, a pod serves the
-    /// connections that it has.
+    /// Whether a pod was lost or ended near the request, which may have been led to it. Until its end, a pod serves the connections
+    /// that it has.
     fn lost_its_pod(&self, sample: &Sample<'_>) -> bool {
         let (began, ended) = sample.span();
         self.ends.iter().any(|(from, to)| *from <= ended + LAG && began <= to + LAG)
@@ -540,8 +553,9 @@ impl<'r> Service<'r, '_> {
         let began = if self.returned { from } else { began };
         let ended = self.samples.last().map_or(if self.returned { to } else { from }, |s| s.span().1);
         let silence = outages(&self.samples).silence.max(began - from).max(to - ended);
-        if silence > SILENCE + self.pace {
-            finding.unsure(format!("{}: no request for {silence:.1} s", self.title));
+        let most = SILENCE + self.pace;
+        if silence > most {
+            finding.unsure(format!("{}: no request for {silence:.1} s, {most:.1} s are allowed", self.title));
         }
     }
 }

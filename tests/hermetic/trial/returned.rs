@@ -1,13 +1,15 @@
 //! Falsehoods about the files of a lost node, while it is down and when it is back.
 
+use std::collections::BTreeMap;
+
 use rstest::rstest;
-use seatrial::event::{Event, FileEntry, Outcome};
+use seatrial::event::{Change, Event, FileEntry, Outcome};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lies::{elsewhere, expects, files, object, range, volume};
 use super::story::{PROBE, judged};
-use crate::story::Story;
+use crate::story::{Story, changed};
 
 /// The files on the returned node have other contents, and those on the stopped one were listed or not.
 fn made_again(story: &mut Story, during: Option<&str>, servers: Option<(&str, &str)>) {
@@ -48,6 +50,60 @@ fn errors_until_it_is_back(story: &mut Story, (from, to): (&str, &str)) {
     }
 }
 
+/// A pod of `web` on the lost node becomes unready so many seconds before the step `return`, whose second request fails.
+fn noticed_before(story: &mut Story, seconds: f64) {
+    story.each(|event| {
+        let Event::ObjectChanged { uid, object, .. } = event else { return };
+        if uid == "u-web-2-d" {
+            object["metadata"].as_object_mut().unwrap().remove("deletionTimestamp");
+            object["status"]["conditions"][0]["status"] = json!("True");
+        }
+    });
+    story.later("return", seconds);
+    let mut unready = story.last_state("u-web-2-d", "return");
+    unready["status"]["conditions"][0]["status"] = json!("False");
+    story.insert_before("return", changed(unready));
+    let (from, to) = range(story, "return", "returned");
+    let events = story.records[from..to].iter_mut().map(|record| &mut record.event);
+    let sampled =
+        events.filter(|event| matches!(event, Event::Sampled { probe, .. } if probe == PROBE)).nth(1);
+    if let Some(Event::Sampled { outcome, detail, .. }) = sampled {
+        (*outcome, *detail) = (Outcome::Indeterminate, "no connection in time".into());
+    }
+}
+
+/// No pod of `web` is ready for a moment, so many seconds before a pod of `db` is deleted, and then a request finds no server.
+fn none_ready_before(story: &mut Story, seconds: f64) {
+    let mark = "pod-loss Deployment/db";
+    let mut last: BTreeMap<String, Value> = BTreeMap::new();
+    for record in &story.records[..story.mark(mark)] {
+        if let Event::ObjectChanged { change, kind, uid, object, .. } = &record.event
+            && kind == "Pod"
+        {
+            let is_there = *change != Change::Deleted && object["metadata"]["labels"]["app"] == "web";
+            if is_there {
+                last.insert(uid.clone(), object.clone())
+            } else {
+                last.remove(uid)
+            };
+        }
+    }
+    for state in ["False", "True"] {
+        for pod in last.values_mut() {
+            pod["status"]["conditions"][0]["status"] = json!(state);
+            story.insert_before(mark, changed(pod.clone()));
+        }
+    }
+    story.later(mark, seconds);
+    let (from, to) = range(story, mark, "pod-replaced Deployment/db");
+    let events = story.records[from..to].iter_mut().map(|record| &mut record.event);
+    let sampled =
+        events.filter(|event| matches!(event, Event::Sampled { probe, .. } if probe == PROBE)).nth(1);
+    if let Some(Event::Sampled { outcome, detail, .. }) = sampled {
+        (*outcome, *detail) = (Outcome::Refused, "curl 7: Failed to connect".into());
+    }
+}
+
 /// The replacement of `db` fits on no node, as the scheduler says.
 fn unplaced(story: &mut Story, message: &str) {
     elsewhere(story);
@@ -70,6 +126,11 @@ fn unplaced(story: &mut Story, message: &str) {
 #[case::some_files_gone("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "base/3"); }, Failed, "files vanished from /srv/db on w1: base/3; the others stayed there")]
 #[case::some_files_gone_as_expected("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "base/3"); expects(s, volume("lost")); }, Inconclusive, "whether it is `lost` is not shown")]
 #[case::errors_until_the_database_is_back("return", |s: &mut Story| { s.later("return", 1.5); errors_until_it_is_back(s, ("return", "returned")); }, Passed, "were answered with an error while another workload had no ready pod")]
+#[case::as_the_loss_is_noticed("return", |s: &mut Story| noticed_before(s, 0.0), Passed, "requests failed and met a pod that was ending")]
+#[case::long_after_the_loss_was_noticed("return", |s: &mut Story| noticed_before(s, 3.0), Failed, "Service shop: 1 of ")]
+#[case::none_was_ready_just_before("pod-loss", |s: &mut Story| none_ready_before(s, 0.0), Passed, "requests failed and came while no pod of it was ready")]
+#[case::none_was_ready_long_before("pod-loss", |s: &mut Story| none_ready_before(s, 1.8), Inconclusive, "kube-proxy may not have known the new pod yet")]
+#[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]
 #[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Inconclusive, "its request for resources may need more workers than the cluster has")]
 #[case::placed_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 3 node(s) were unschedulable"), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]
 fn a_falsehood_is_found(

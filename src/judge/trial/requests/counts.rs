@@ -1,11 +1,11 @@
 //! What there was around a request: ready pods and endpoints at each moment, and pods that were ending.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::super::facts;
-use super::super::state::{State, uid_in};
+use super::super::state::{State, node_of, uid_in};
 use crate::event::Change;
 use crate::judge::availability::{LAG, Sample, Window};
 use crate::judge::object::Object;
@@ -14,22 +14,19 @@ use crate::judge::{Evidence, Missing};
 /// Numbers, each with the second from which it holds.
 pub type Counts = Vec<(f64, i64)>;
 
-/// Returns the number of ready pods of each workload of the trial in a window that ends at a mark.
-pub fn ready_pods(evidence: &Evidence<'_>, window: &Window<'_>, to: &str) -> Result<Vec<Counts>, Missing> {
+/// Returns the number of ready pods of each workload of the trial in the time since it was ready.
+pub fn ready_pods(evidence: &Evidence<'_>, since: &Window<'_>) -> Result<Vec<Counts>, Missing> {
     let all = State::after(evidence);
     let workloads = evidence.fact(&facts::WORKLOADS)?;
     // A Job has no ready pod once it is complete.
     let stays = workloads.iter().filter(|workload| workload.kind != "Job");
     let uids = stays.filter_map(|workload| uid_in(evidence, workload).ok());
     // A workload that never had a ready pod is not needed by the others. One that a fault took away before the window is.
-    let until_now = Window::between(evidence, "ready", to)?;
-    let of =
-        |window: &Window<'_>, uid: &str| window.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready);
-    let was_ready = |uid: &&str| of(&until_now, uid).iter().any(|(_, count)| *count > 0);
-    Ok(uids.filter(was_ready).map(|uid| of(window, uid)).collect())
+    let counts = uids.map(|uid| since.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready));
+    Ok(counts.filter(|counts| counts.iter().any(|(_, count)| *count > 0)).collect())
 }
 
-/// Returns the number of ready endpoints of a Service in a window. Source: Kubernetes' documentation, "EndpointSlices".
+/// Returns the number of ready endpoints of a Service in a time. Source: Kubernetes' documentation, "EndpointSlices".
 pub fn endpoints(window: &Window<'_>, service: &Object<'_>) -> Counts {
     let is_its = |slice: &Object<'_>| {
         slice.namespace() == service.namespace()
@@ -46,6 +43,26 @@ pub fn is_zero_near(counts: &Counts, sample: &Sample<'_>, before: f64) -> bool {
     let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
     let mut zeros = counts.iter().zip(ends).filter(|((_, count), _)| *count == 0);
     zeros.any(|((from, _), to)| *from <= ended + LAG && to >= began - before)
+}
+
+/// Returns when pods on nodes that faults took became unready, in seconds on the records' clock: kube-proxy leads to them a moment
+/// longer. The step of the loss may be over by then.
+pub fn lost(evidence: &Evidence<'_>, selects: &impl Fn(&Object<'_>) -> bool) -> Vec<f64> {
+    let steps = evidence.facts(&facts::FAULTS).unwrap_or_default().into_iter();
+    let hit = steps.filter(|step| step.pod.is_none()).map(|step| step.node);
+    let nodes: Vec<String> = evidence.fact(&facts::LOST_NODE).ok().into_iter().chain(hit).collect();
+    let mut ready: BTreeSet<&str> = BTreeSet::new();
+    let mut lost = Vec::new();
+    for (record, _, pod) in evidence.changes("Pod") {
+        let is_meant = |pod: &Object<'_>| nodes.iter().any(|node| node == node_of(pod)) && selects(pod);
+        let Some(pod) = Object::new(pod).ok().filter(is_meant) else { continue };
+        if pod.is_ready() {
+            ready.insert(pod.uid());
+        } else if ready.remove(pod.uid()) {
+            lost.push(record.mono_us as f64 / 1e6);
+        }
+    }
+    lost
 }
 
 /// Returns from when to when each of these pods ended, in seconds on the records' clock: from its deletion until it was gone, for
