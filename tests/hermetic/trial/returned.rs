@@ -50,7 +50,7 @@ fn errors_until_it_is_back(story: &mut Story, (from, to): (&str, &str)) {
     }
 }
 
-/// A pod of `web` on the lost node becomes unready so many seconds before the step `return`, whose second request fails.
+/// A pod of `web` on the lost node becomes unready so many seconds before the step `return`, whose first request fails.
 fn noticed_before(story: &mut Story, seconds: f64) {
     story.each(|event| {
         let Event::ObjectChanged { uid, object, .. } = event else { return };
@@ -64,17 +64,16 @@ fn noticed_before(story: &mut Story, seconds: f64) {
     unready["status"]["conditions"][0]["status"] = json!("False");
     story.insert_before("return", changed(unready));
     let (from, to) = range(story, "return", "returned");
-    let events = story.records[from..to].iter_mut().map(|record| &mut record.event);
-    let sampled =
-        events.filter(|event| matches!(event, Event::Sampled { probe, .. } if probe == PROBE)).nth(1);
+    let mut events = story.records[from..to].iter_mut().map(|record| &mut record.event);
+    let sampled = events.find(|event| matches!(event, Event::Sampled { probe, .. } if probe == PROBE));
     if let Some(Event::Sampled { outcome, detail, .. }) = sampled {
         (*outcome, *detail) = (Outcome::Indeterminate, "no connection in time".into());
     }
 }
 
-/// No pod of `web` is ready for a moment, so many seconds before a pod of `db` is deleted, and then a request finds no server.
+/// No pod of `web` is ready for a moment, so many seconds before a pod of `agent` is deleted, and then a request finds no server.
 fn none_ready_before(story: &mut Story, seconds: f64) {
-    let mark = "pod-loss Deployment/db";
+    let mark = "pod-loss DaemonSet/agent";
     let mut last: BTreeMap<String, Value> = BTreeMap::new();
     for record in &story.records[..story.mark(mark)] {
         if let Event::ObjectChanged { change, kind, uid, object, .. } = &record.event
@@ -95,7 +94,7 @@ fn none_ready_before(story: &mut Story, seconds: f64) {
         }
     }
     story.later(mark, seconds);
-    let (from, to) = range(story, mark, "pod-replaced Deployment/db");
+    let (from, to) = range(story, mark, "pod-replaced DaemonSet/agent");
     let events = story.records[from..to].iter_mut().map(|record| &mut record.event);
     let sampled =
         events.filter(|event| matches!(event, Event::Sampled { probe, .. } if probe == PROBE)).nth(1);
@@ -127,7 +126,7 @@ fn unplaced(story: &mut Story, message: &str) {
 #[case::some_files_gone_as_expected("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "base/3"); expects(s, volume("lost")); }, Inconclusive, "whether it is `lost` is not shown")]
 #[case::errors_until_the_database_is_back("return", |s: &mut Story| { s.later("return", 1.5); errors_until_it_is_back(s, ("return", "returned")); }, Passed, "were answered with an error while another workload had no ready pod")]
 #[case::as_the_loss_is_noticed("return", |s: &mut Story| noticed_before(s, 0.0), Passed, "requests failed and met a pod that was ending")]
-#[case::long_after_the_loss_was_noticed("return", |s: &mut Story| noticed_before(s, 3.0), Failed, "Service shop: 1 of ")]
+#[case::long_after_the_loss_was_noticed("return", |s: &mut Story| noticed_before(s, 3.0), Inconclusive, "requests failed, and the machine starved")]
 #[case::none_was_ready_just_before("pod-loss", |s: &mut Story| none_ready_before(s, 0.0), Passed, "requests failed and came while no pod of it was ready")]
 #[case::none_was_ready_long_before("pod-loss", |s: &mut Story| none_ready_before(s, 1.8), Inconclusive, "kube-proxy may not have known the new pod yet")]
 #[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]

@@ -49,16 +49,21 @@ pub fn is_zero_near(counts: &Counts, sample: &Sample<'_>, before: f64) -> bool {
 /// longer. The step of the loss may be over by then.
 pub fn lost(evidence: &Evidence<'_>, selects: &impl Fn(&Object<'_>) -> bool) -> Vec<f64> {
     let steps = evidence.facts(&facts::FAULTS).unwrap_or_default().into_iter();
-    let hit = steps.filter(|step| step.pod.is_none()).map(|step| step.node);
-    let nodes: Vec<String> = evidence.fact(&facts::LOST_NODE).ok().into_iter().chain(hit).collect();
+    let hit = steps.filter(|step| step.pod.is_none()).map(|step| (step.node, step.step));
+    let lost = evidence.fact(&facts::LOST_NODE).ok().map(|node| (node, "node-loss".to_owned()));
+    let since = |(node, mark): (String, String)| Some((node, evidence.mark(&mark).ok()?.mono_us));
+    let nodes: Vec<(String, u64)> = lost.into_iter().chain(hit).filter_map(since).collect();
     let mut ready: BTreeSet<&str> = BTreeSet::new();
     let mut lost = Vec::new();
     for (record, _, pod) in evidence.changes("Pod") {
-        let is_meant = |pod: &Object<'_>| nodes.iter().any(|node| node == node_of(pod)) && selects(pod);
+        let is_lost = |pod: &Object<'_>| {
+            nodes.iter().any(|(node, since)| node == node_of(pod) && *since <= record.mono_us)
+        };
+        let is_meant = |pod: &Object<'_>| nodes.iter().any(|(node, _)| node == node_of(pod)) && selects(pod);
         let Some(pod) = Object::new(pod).ok().filter(is_meant) else { continue };
         if pod.is_ready() {
             ready.insert(pod.uid());
-        } else if ready.remove(pod.uid()) {
+        } else if ready.remove(pod.uid()) && is_lost(&pod) {
             lost.push(record.mono_us as f64 / 1e6);
         }
     }
