@@ -300,7 +300,8 @@ impl Drop for KillGroup {
     }
 }
 
-/// Reads the rest of a line, or of its part of at most [`attended::LONGEST`] bytes. What was read stays in `bytes` if the future is dropped.
+/// Adds bytes to `bytes` until it has a whole line, or [`attended::LONGEST`] bytes of a longer one. If the future is dropped,
+/// `bytes` keeps what was read.
 async fn one_line(from: &mut (impl AsyncBufRead + Unpin), bytes: &mut Vec<u8>) -> std::io::Result<usize> {
     let rest = attended::LONGEST.saturating_sub(bytes.len()).max(1) as u64;
     from.take(rest).read_until(b'\n', bytes).await

@@ -146,7 +146,7 @@ pub fn duration(text: &str) -> Result<Duration, jiff::Error> {
     }
 }
 
-/// The longest duration that can be set: a point in time that far away can be reckoned with. Source: ours.
+/// The longest duration that can be set. Longer ones overflow the clock when they are added to the present time.
 pub const LONGEST: Duration = Duration::from_secs(10_000 * 3600);
 
 impl Hint for ConfigError {

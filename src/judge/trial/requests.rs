@@ -132,7 +132,7 @@ fn check_all(
 ) -> Result<(), Missing> {
     let probes = evidence.fact(&facts::PROBES)?;
     let window = Window::between(evidence, from, to)?;
-    // What was shortly before the window may explain its requests.
+    // A Service may have been without a ready pod until just before the window: its first requests fail because of that.
     let since = Window::between(evidence, "ready", to)?;
     let between = Between {
         evidence,

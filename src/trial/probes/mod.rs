@@ -55,7 +55,8 @@ impl Probes {
 }
 
 /// Starts the declared probes, and a probe of each other TCP port of each Service with a selector and an address: from a
-/// control plane, and from each worker at a slower pace; one that speaks HTTP also over a kept connection. HTTP is asked where the manifests say so and the Service answers it;
+/// control plane, and from each worker at a slower pace. A port that speaks HTTP is also asked over a kept connection. HTTP is asked
+/// where the manifests say so and the Service answers it;
 /// otherwise a connection is opened. A Service that does not answer steadily is recorded as such: its samples decide nothing.
 pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
     let s = ground.s;

@@ -88,7 +88,7 @@ fn a_wrong_ledger() {
     refused(&[
         ("ledgers:\n  a: {workload: db, write: x $ENTRY, read: y}\n", 4, "db is neither KIND/NAME"),
         ("ledgers:\n  a: {workload: pod/db, write: x $ENTRY}\n", 4, "read"),
-        // The same word stands in another entry before.
+        // The wrong word is also in the entry above, where it is right.
         (
             "ledgers:\n  a: {workload: pod/a, write: x $ENTRY, read: y}\n  b: {workload: pod/b, write: x, read: y}\n",
             5,
