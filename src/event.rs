@@ -328,6 +328,10 @@ pub enum Event {
         /// Whether the story reached the claim and a judge decided; absent in records that are older than this field.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reached: Option<bool>,
+        /// The number `seq` of the first record of this writer that the judge did not see. Without it, the judge saw all that
+        /// come before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<u64>,
     },
     /// An upgrade was planned and starts now.
     UpgradePlanned(PlannedUpgrade),
@@ -462,21 +466,35 @@ mod tests {
     }
 
     #[test]
-    fn the_judged_records_are_exactly_those_before_the_judgement() {
+    fn the_judged_records_are_exactly_those_before_the_number() {
         let dir = tempfile::tempdir().unwrap();
         let log = EventLog::open(dir.path(), "r1").unwrap();
         std::thread::scope(|threads| {
             threads.spawn(|| (0..500).for_each(|_| log.append(note("probe"))));
             for _ in 0..20 {
-                log.append_judged(|seen| note(&format!("judged {}", seen.len())));
+                log.append_judged(|records, seen| note(&format!("judged {} {seen}", records.len())));
             }
         });
-        for (at, record) in read(&dir.path().join("events.jsonl")).unwrap().iter().enumerate() {
-            if let Event::Noted { text } = &record.event
-                && let Some(seen) = text.strip_prefix("judged ")
-            {
-                assert_eq!(seen, at.to_string(), "a record came between");
-            }
-        }
+        let records = read(&dir.path().join("events.jsonl")).unwrap();
+        let judged = records.iter().filter_map(|record| match &record.event {
+            Event::Noted { text } => text.strip_prefix("judged ")?.split_once(' '),
+            _ => None,
+        });
+        assert_eq!(judged.clone().count(), 20);
+        assert!(judged.clone().all(|(count, seen)| count == seen), "{:?}", judged.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn others_append_while_a_judge_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        log.append(note("before"));
+        log.append_judged(|records, seen| {
+            std::thread::scope(|threads| threads.spawn(|| log.append(note("meanwhile"))).join()).unwrap();
+            note(&format!("judged {} {seen}", records.len()))
+        });
+        let records = read(&dir.path().join("events.jsonl")).unwrap();
+        let texts: Vec<Event> = records.into_iter().map(|record| record.event).collect();
+        assert_eq!(texts, [note("before"), note("meanwhile"), note("judged 1 1")]);
     }
 }

@@ -186,17 +186,8 @@ async fn whole(
         result => result,
     };
     for claim in missing {
-        let why = result.as_ref().err().map_or("the story ended before this claim".into(), |e| chain(e));
-        log.append(Event::ClaimJudged {
-            claim: claim.id.into(),
-            title: Some(claim.title.into()),
-            verdict: Conclusion::Inconclusive,
-            evidence: format!("not reached: {why}"),
-            details: Vec::new(),
-            took: None,
-            budget: None,
-            reached: Some(false),
-        });
+        let why = result.as_ref().err().map_or("the story ended before this claim".into(), why);
+        log.append(unreached(claim, &why));
     }
     // Claims and leftovers are recorded separately: `error` contains only the error that ended the story.
     let broke = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
@@ -204,6 +195,32 @@ async fn whole(
     log.leave_out_late();
     let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
     result.and(written)
+}
+
+/// The verdict on a claim that the story did not reach.
+fn unreached(claim: &Claim, why: &str) -> Event {
+    Event::ClaimJudged {
+        claim: claim.id.into(),
+        title: Some(claim.title.into()),
+        verdict: Conclusion::Inconclusive,
+        evidence: format!("not reached: {why}"),
+        details: Vec::new(),
+        took: None,
+        budget: None,
+        reached: Some(false),
+        seen: None,
+    }
+}
+
+/// Returns why a claim was not reached: of claims that did not pass, those about single subjects are left out.
+fn why(error: &ScenarioError) -> String {
+    match error {
+        ScenarioError::Claims { claims, .. } if claims.iter().any(|claim| !claim.contains('/')) => {
+            let whole: Vec<&str> = claims.iter().map(String::as_str).filter(|c| !c.contains('/')).collect();
+            whole.join(", ")
+        }
+        error => chain(error),
+    }
 }
 
 /// Why the story did not begin. The scenario's name is added later.

@@ -168,26 +168,23 @@ impl EventLog {
         }
     }
 
-    /// Appends the event that `judge` makes of this log's scenario so far. Nobody appends while `judge` runs: `judge`
-    /// sees exactly the records before its event, and the file alone gives the same event again. The call reads the
-    /// file, which takes time; others can append during most of it.
-    pub fn append_judged(&self, judge: impl FnOnce(&[Record]) -> Event) {
-        let until = self.position();
-        let mut seen = self.read(self.inner.begin, until);
-        let mut state = self.state();
-        while state.turn < state.seq {
-            state = self.inner.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        let broken = self.lines(until, state.end, |record| seen.push(record));
-        state.broken = state.broken.take().or(broken);
-        let mut event = judge(&seen);
-        drop(seen);
-        texts::hide(&mut event, &state.secrets);
-        let turn = self.turn(&mut state);
-        let line = self.line(&turn, event);
-        self.write(&mut state, &line);
-        drop(state);
-        drop(turn);
+    /// Appends the event that `judge` makes of this log's scenario so far. `judge` gets every record that was appended before
+    /// this call, and the number of the first one that it does not get, for its event: then the file alone gives the same
+    /// event again. Others can append all the time.
+    pub fn append_judged(&self, judge: impl FnOnce(&[Record], u64) -> Event) {
+        let (seen, until) = {
+            let mut state = self.state();
+            let seen = state.seq;
+            while state.turn < seen {
+                state = self.inner.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            (seen, state.end)
+        };
+        let mut records = self.read(self.inner.begin, until);
+        records.retain(|record| record.seq < seen);
+        let event = judge(&records, seen);
+        drop(records);
+        self.append(event);
     }
 
     /// Overwrites secrets that were recognised only after they were written, as if they had been known then. Lines keep

@@ -87,7 +87,7 @@ pub struct Inventory {
 
 impl Inventory {
     /// Lists every object that Kubernetes' own components did not create, cluster-scoped or in a namespace other than `but`.
-    /// A volume of a claim in these namespaces goes with the claim, and does not count.
+    /// A volume of a claim in these namespaces that goes with the claim does not count.
     ///
     /// # Errors
     /// [`ManifestError::Discovery`]. A kind that cannot be listed is remembered: nothing is known about it.
@@ -95,11 +95,18 @@ impl Inventory {
         let (all, failed) = list_all(client, &ListParams::default(), deadline).await?;
         let unread = failed.iter().map(|(resource, _)| kind_of(resource)).collect();
         let of_claims = volumes_of(client, but, deadline).await;
+        let owners = Owners {
+            namespaces: all
+                .iter()
+                .filter_map(|(_, _, meta)| Some((meta.uid.clone()?, meta.namespace.clone())))
+                .collect(),
+            unread: failed.iter().map(|(resource, _)| resource.kind.clone()).collect(),
+        };
         let counts = |(_, _, meta): &Listed| {
             let namespace = meta.namespace.as_deref().unwrap_or_default();
             let is_left_out = but.iter().any(|other| other == namespace);
             let is_of_claim = meta.uid.as_ref().is_some_and(|uid| of_claims.contains(uid));
-            !is_left_out && !is_made(meta) && !is_of_claim
+            !is_left_out && !is_made(meta) && !owners.keep(meta) && !is_of_claim
         };
         let titled = |(resource, _, meta): Listed| {
             let name = [meta.namespace, meta.name].into_iter().flatten().collect::<Vec<_>>().join("/");
@@ -132,7 +139,7 @@ fn kind_of(resource: &ApiResource) -> String {
     }
 }
 
-/// Returns the UIDs of the volumes that claims of these namespaces are bound to; none if they cannot be listed.
+/// Returns the UIDs of the volumes that go with claims of these namespaces; none if they cannot be listed.
 async fn volumes_of(client: &Client, namespaces: &[String], deadline: Deadline) -> BTreeSet<String> {
     let api = Api::<PersistentVolume>::all(client.unary.clone());
     let all = ListParams::default();
@@ -141,17 +148,88 @@ async fn volumes_of(client: &Client, namespaces: &[String], deadline: Deadline) 
     };
     let is_of = |volume: &PersistentVolume| {
         let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-        claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|of| namespaces.contains(of))
+        let is_theirs =
+            claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|of| namespaces.contains(of));
+        is_theirs && goes_with_its_claim(volume)
     };
     found.into_iter().filter(is_of).filter_map(|volume| volume.metadata.uid).collect()
 }
 
-/// Whether Kubernetes' own components created an object, or made it for another object. The bootstrap of the API server has
-/// managers of its own.
+/// Whether a volume is deleted once its claim is. One that is released already should be gone, and with the policy `Retain` it
+/// stays. Source: Kubernetes' documentation, "Persistent Volumes: Reclaiming".
+fn goes_with_its_claim(volume: &PersistentVolume) -> bool {
+    let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    policy == Some("Delete") && !matches!(phase, Some("Released" | "Failed"))
+}
+
+/// What may own other objects.
+struct Owners {
+    /// The namespace of each object by its UID; none for an object of the cluster.
+    namespaces: BTreeMap<String, Option<String>>,
+    /// Kinds of which nothing is known.
+    unread: BTreeSet<String>,
+}
+
+impl Owners {
+    /// Whether an owner of an object is there: then the object goes with its owner. Once no owner is there, the garbage
+    /// collector deletes it; but an object of the cluster that names an owner in a namespace stays for good. Source: Kubernetes'
+    /// documentation, "Owners and Dependents".
+    fn keep(&self, meta: &ObjectMeta) -> bool {
+        meta.owner_references.iter().flatten().any(|owner| match self.namespaces.get(&owner.uid) {
+            Some(namespace) => namespace.is_none() || *namespace == meta.namespace,
+            None => self.unread.contains(&owner.kind),
+        })
+    }
+}
+
+/// Whether Kubernetes' own components created an object. The bootstrap of the API server has managers of its own.
 fn is_made(meta: &ObjectMeta) -> bool {
     let managers = meta.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none());
     let mut names = managers.filter_map(|entry| entry.manager.as_deref()).peekable();
     let is_own = |name: &str| KUBERNETES.contains(&name) || name.starts_with("api-priority-and-fairness");
-    let is_owned = meta.owner_references.iter().flatten().next().is_some();
-    is_owned || names.peek().is_some() && names.all(is_own)
+    names.peek().is_some() && names.all(is_own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_goes_with_an_owner_that_is_there_and_may_own_it() {
+        let owners = Owners {
+            namespaces: [("node".to_owned(), None), ("shop".to_owned(), Some("shop".to_owned()))].into(),
+            unread: ["Widget".to_owned()].into(),
+        };
+        for (namespace, uid, kind, goes) in [
+            (Some("shop"), "shop", "Deployment", true),
+            (Some("shop"), "node", "Node", true),
+            (None, "node", "Node", true),
+            (None, "shop", "Deployment", false),
+            (Some("other"), "shop", "Deployment", false),
+            (Some("shop"), "gone", "Deployment", false),
+            (Some("shop"), "gone", "Widget", true),
+        ] {
+            let owner = serde_json::json!([{"apiVersion": "v1", "kind": kind, "name": "a", "uid": uid}]);
+            let meta = serde_json::json!({"name": "a", "namespace": namespace, "ownerReferences": owner});
+            let meta = serde_json::from_value(meta).unwrap();
+            assert_eq!(owners.keep(&meta), goes, "{namespace:?} {uid} {kind}");
+        }
+        assert!(!owners.keep(&ObjectMeta::default()));
+    }
+
+    #[test]
+    fn a_volume_that_is_kept_does_not_go_with_its_claim() {
+        for (policy, phase, goes) in [
+            ("Delete", "Bound", true),
+            ("Delete", "Released", false),
+            ("Delete", "Failed", false),
+            ("Retain", "Bound", false),
+            ("Retain", "Released", false),
+        ] {
+            let volume = serde_json::json!({"spec": {"persistentVolumeReclaimPolicy": policy}, "status": {"phase": phase}});
+            let volume = serde_json::from_value(volume).unwrap();
+            assert_eq!(goes_with_its_claim(&volume), goes, "{policy} {phase}");
+        }
+    }
 }

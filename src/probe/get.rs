@@ -20,7 +20,7 @@ use crate::judge::watch::API_SAYS;
 /// Timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between two requests to a URL.
-const PAUSE: Duration = Duration::from_millis(250);
+pub const PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two requests to the API server, which serves others too.
 const GENTLE: Duration = Duration::from_secs(1);
 /// Answers that are longer than this are not read, in bytes.

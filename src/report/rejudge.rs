@@ -94,8 +94,10 @@ impl Judging<'_> {
     fn recorded(&mut self, story: &Story<'_>, own: &[&'static Claim], on_the_run: bool) {
         let claim_of = |id: &str| own.iter().copied().find(|c| c.id == id).or_else(|| judge::claim(id));
         let from = self.beginning(story);
+        let all = copied(story);
         for (until, record) in story.records.iter().enumerate() {
-            let Event::ClaimJudged { claim: id, verdict: was, reached: said, .. } = &record.event else {
+            let Event::ClaimJudged { claim: id, verdict: was, reached: said, seen: cut, .. } = &record.event
+            else {
                 continue;
             };
             let claim = claim_of(id);
@@ -110,10 +112,13 @@ impl Judging<'_> {
             if is_unreached(&story.records[until..]) {
                 continue;
             }
-            let seen = &story.records[..until];
-            let (mut event, is) = judged((id, claim), seen, &self.again[..at], self.defects, (from, at));
-            if let Event::ClaimJudged { reached, .. } = &mut event {
-                *reached = *said;
+            // Records of others may come between what the judge saw and its judgement.
+            let is_seen = |record: &Record| cut.is_none_or(|cut| record.seq < cut);
+            let until = all[..until].iter().rposition(is_seen).map_or(0, |last| last + 1);
+            let (mut event, is) =
+                judged((id, claim), &all[..until], &self.again[..at], self.defects, (from, at));
+            if let Event::ClaimJudged { reached, seen, .. } = &mut event {
+                (*reached, *seen) = (*said, *cut);
             }
             if is != *was {
                 self.change(story, id, Some(*was), is);
@@ -131,12 +136,12 @@ impl Judging<'_> {
     /// Judges the claims of a story that the run did not know.
     fn unknown(&mut self, story: &Story<'_>, own: &[&'static Claim], on_the_run: bool) {
         let known = known(story);
+        let all = copied(story);
         let from = self.beginning(story);
         for claim in own.iter().filter(|c| !known.contains(&c.id) && c.sees_run == on_the_run) {
             let end = story.end_record();
             let at = self.index(end);
-            let (event, is) =
-                judged((claim.id, claim), &story.records, &self.again[..=at], self.defects, (from, at));
+            let (event, is) = judged((claim.id, claim), &all, &self.again[..=at], self.defects, (from, at));
             self.change(story, claim.id, None, is);
             self.added.push((at, Record { event, ..end.clone() }));
         }
@@ -194,18 +199,22 @@ fn is_unreached(rest: &[&Record]) -> bool {
     is_open && after.iter().all(is_end)
 }
 
+/// Returns the records of a story in one piece, as judges take them.
+fn copied(story: &Story<'_>) -> Vec<Record> {
+    story.records.iter().map(|record| (*record).clone()).collect()
+}
+
 /// Judges a claim. Its id may name a workload of a trial after a `/`, which the claim itself does not know.
 fn judged(
     (id, claim): (&str, &Claim),
-    seen: &[&Record],
+    seen: &[Record],
     run: &[Record],
     defects: &[Defect],
     span: (usize, usize),
 ) -> (Event, Conclusion) {
     let writer = seen.first().map_or(0, |r| r.writer);
-    let seen: Vec<Record> = seen.iter().map(|r| (*r).clone()).collect();
     let defects = integrity::within(defects, writer, span);
-    let finding = claim.judge_broken(&Evidence::new(&seen, id).of_run(run), &defects);
+    let finding = claim.judge_broken(&Evidence::new(seen, id).of_run(run), &defects);
     let event = Event::ClaimJudged {
         claim: id.into(),
         title: Some(claim.title.into()),
@@ -215,6 +224,7 @@ fn judged(
         took: finding.took,
         budget: finding.budget,
         reached: None,
+        seen: None,
     };
     (event, finding.conclusion())
 }

@@ -38,7 +38,7 @@ impl Scenario {
         let judged = tokio::task::spawn_blocking(move || {
             let mut conclusion = Conclusion::Inconclusive;
             let run = if claim.sees_run { log.records_of_run() } else { Vec::new() };
-            log.append_judged(|records| {
+            log.append_judged(|records, seen| {
                 let finding = claim.judge(&Evidence::new(records, &judged_id).of_run(&run));
                 conclusion = finding.conclusion();
                 Event::ClaimJudged {
@@ -50,6 +50,7 @@ impl Scenario {
                     took: finding.took,
                     budget: finding.budget,
                     reached: Some(true),
+                    seen: Some(seen),
                 }
             });
             conclusion

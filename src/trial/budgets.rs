@@ -49,9 +49,12 @@ impl Trial {
     pub(super) fn derived(&self) -> Vec<Declared> {
         let manifest = self.manifest();
         let is_taken = |part: &ProbePart| {
-            let ((of, name, port), number) = (part.address(), port_number(&manifest, part));
+            let (address, number) = (part.address(), port_number(&manifest, part));
             self.probes.values().any(|own| {
-                let (own_of, own_name, own_port) = own.address();
+                let (Some((of, name, port)), Some((own_of, own_name, own_port))) = (address, own.address())
+                else {
+                    return false;
+                };
                 let is_port = own_port == port || number.is_some() && port_number(&manifest, own) == number;
                 own_of == of && own_name == name && is_port
             })
@@ -68,9 +71,10 @@ impl Trial {
         (namespace, service, port): (&str, &str, u16),
     ) -> Option<String> {
         let is_it = |declared: &Declared| {
-            let (of, name, number) = declared.part.address();
-            let is_port = *number == Port::Number(port);
-            of.unwrap_or(own) == namespace && name == service && is_port
+            let is_it = |(of, name, number): (Option<&str>, &str, &Port)| {
+                of.unwrap_or(own) == namespace && name == service && *number == Port::Number(port)
+            };
+            declared.part.address().is_some_and(is_it)
         };
         let found = self.derived().into_iter().find(is_it).map(|declared| declared.name);
         found.filter(|name| self.budgets.contains_key(name) && !self.probes.contains_key(name))
@@ -79,7 +83,7 @@ impl Trial {
 
 /// Returns the number of the port that a probe asks, if the manifest has its Service.
 fn port_number(manifest: &Manifest, part: &ProbePart) -> Option<i64> {
-    let (of, service, port) = part.address();
+    let (of, service, port) = part.address()?;
     let name = match port {
         Port::Number(number) => return Some(i64::from(*number)),
         Port::Name(name) => name,

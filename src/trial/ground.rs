@@ -1,39 +1,44 @@
 //! What the steps of a trial share: the workloads, and the times that they are given.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::custom::CustomResource;
+use super::delay::EACH;
 use super::pods::pods_of;
-use super::{Trial, workloads};
+use super::{Trial, delay, workloads};
 use crate::judge::trial::READY;
-use crate::judge::trial::facts::Workload;
+use crate::judge::trial::facts::{ServiceProbe, Workload};
 use crate::judge::{Claim, Conclusion};
 use crate::manifest::{Inventory, Manifest};
 use crate::probe::Recorder;
 use crate::scenario::{Failure, Scenario, Stopped};
 
-/// Time for one workload to start, restart, or replace a pod.
+/// Time for one workload to start, restart, or replace a pod, in addition to the delays that its pods declare.
 pub(in crate::trial) const START: Duration = Duration::from_secs(180);
-/// Time for one more pod of a workload to become ready.
-const EACH: Duration = Duration::from_secs(30);
 /// Longest grace period of a pod that is waited for.
-const LONGEST_GRACE: Duration = Duration::from_secs(600);
+const LONGEST_GRACE: Duration = Duration::from_secs(3600);
 /// Time for a call that changes or lists objects.
 pub(in crate::trial) const CALL: Duration = Duration::from_secs(60);
 
 /// Returns the time in which these pods must be replaced, one after another at the slowest: each may use its whole grace
-/// period.
+/// period, and the delays of its probes.
 pub(in crate::trial) fn time_for(pods: &[Pod]) -> Duration {
-    let grace = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-    START + pods.iter().map(|pod| turn(grace(pod))).sum::<Duration>()
+    START + pods.iter().map(turn_of).sum::<Duration>()
 }
 
-/// Returns the time for one pod to end and for another to be ready in its place, by its grace period in seconds.
+/// Returns the time for a pod to end and for another to be ready in its place.
+pub(in crate::trial) fn turn_of(pod: &Pod) -> Duration {
+    let spec = pod.spec.as_ref();
+    turn(spec.and_then(|spec| spec.termination_grace_period_seconds))
+        + spec.map(delay::of_pod).unwrap_or_default()
+}
+
+/// Returns the time for one pod to end and for another to run in its place, by its grace period in seconds.
 pub(in crate::trial) fn turn(grace: Option<i64>) -> Duration {
     // The API's default is 30 s.
     Duration::from_secs(grace.unwrap_or(30).unsigned_abs()).min(LONGEST_GRACE) + EACH
@@ -50,6 +55,8 @@ pub(in crate::trial) struct Ground<'s> {
     /// What the cluster held outside these namespaces before anything was applied.
     pub(in crate::trial) before: Inventory,
     pub(in crate::trial) workloads: Vec<Workload>,
+    /// How long each workload may take to be ready by what its pods declare, by its subject.
+    pub(in crate::trial) delays: BTreeMap<String, Duration>,
     /// The number of commands that were run.
     pub(in crate::trial) commands: AtomicUsize,
     /// The number of faults of steps of their own.
@@ -61,6 +68,8 @@ pub(in crate::trial) struct Ground<'s> {
     /// The custom resources of the manifests.
     pub(in crate::trial) custom: Vec<CustomResource>,
     pub(in crate::trial) recorder: Recorder,
+    /// The probes, once they ask.
+    pub(in crate::trial) probes: OnceLock<Vec<ServiceProbe>>,
     /// Jobs, and bare pods that have succeeded: nothing disturbs them, and a Job may be deleted after its time to live.
     pub(in crate::trial) finished: Vec<Workload>,
 }
@@ -102,16 +111,29 @@ impl Ground<'_> {
         self.settle_each(step, &self.workloads, budget).await
     }
 
-    /// As [`Ground::settle`], for these workloads.
+    /// Returns how long a workload may take to be ready by what its pods declare.
+    pub(in crate::trial) fn delay(&self, workload: &Workload) -> Duration {
+        self.delays.get(&workload.subject()).copied().unwrap_or_default()
+    }
+
+    /// Returns the longest delay that a workload declares.
+    pub(in crate::trial) fn longest_delay(&self) -> Duration {
+        self.delays.values().max().copied().unwrap_or_default()
+    }
+
+    /// As [`Ground::settle`], for these workloads. Each has the delays that it declares in addition.
     pub(in crate::trial) async fn settle_each(
         &self,
         step: &str,
         workloads: &[Workload],
         budget: Duration,
     ) -> bool {
-        let all = workloads.iter().map(async |workload| match self.finished.contains(workload) {
-            true => workloads::settled(self.s, step, workload, (Duration::ZERO, budget), None),
-            false => workloads::settle(self.s, step, workload, budget).await,
+        let all = workloads.iter().map(async |workload| {
+            let budget = budget + self.delay(workload);
+            match self.finished.contains(workload) {
+                true => workloads::settled(self.s, step, workload, (Duration::ZERO, budget), None),
+                false => workloads::settle(self.s, step, workload, budget).await,
+            }
         });
         futures::future::join_all(all).await.into_iter().all(|complete| complete)
     }

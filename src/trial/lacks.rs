@@ -113,41 +113,56 @@ pub fn lacks(manifest: &Manifest, loaded: &[&str], has: &Has) -> Vec<Lack> {
     found
 }
 
-/// The specs of the volume claims that an object makes.
+/// The volume claims that an object makes.
 fn claims(object: &Object) -> Vec<&Value> {
     match object.kind() {
-        "PersistentVolumeClaim" => vec![&object.body["spec"]],
+        "PersistentVolumeClaim" => vec![&object.body],
         "StatefulSet" => {
             let templates = object.body["spec"]["volumeClaimTemplates"].as_array();
-            templates.into_iter().flatten().map(|template| &template["spec"]).collect()
+            templates.into_iter().flatten().collect()
         }
         _ => Vec::new(),
     }
 }
 
+/// Returns the class of a claim or a volume. The older annotation comes first. Source: `GetPersistentVolumeClaimClass` in
+/// k8s.io/component-helpers.
+fn class_of(object: &Value) -> Option<&str> {
+    let old = object["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"].as_str();
+    old.or_else(|| object["spec"]["storageClassName"].as_str())
+}
+
+/// Whether a kind cluster cannot have a provisioner: those in Kubernetes itself are of clouds, and minikube brings its own.
+fn is_elsewhere(provisioner: &str) -> bool {
+    provisioner.starts_with("kubernetes.io/") || provisioner == "k8s.io/minikube-hostpath"
+}
+
 /// Why nobody makes the volume of a claim, unless a volume of the manifests fits.
 fn unprovisioned(manifest: &Manifest, claim: &Value, has: &Has) -> Option<String> {
-    let class = claim["storageClassName"].as_str();
-    let volumes =
-        || manifest.objects().iter().filter(|o| o.kind() == "PersistentVolume").map(|o| &o.body["spec"]);
-    let of_class =
-        |name: &str| volumes().any(|spec| spec["storageClassName"].as_str().unwrap_or_default() == name);
+    let mut volumes = manifest.objects().iter().filter(|o| o.kind() == "PersistentVolume").map(|o| &o.body);
+    let mut of_class = |name: &str| volumes.any(|volume| class_of(volume).unwrap_or_default() == name);
     let declared = |name: &str| {
-        let classes = manifest.objects().iter().filter(|o| o.kind() == "StorageClass");
-        classes.into_iter().any(|o| o.name() == name && o.body["provisioner"] != NO_PROVISIONER)
+        let mut classes = manifest.objects().iter().filter(|o| o.kind() == "StorageClass");
+        classes.find(|o| o.name() == name)?.body["provisioner"].as_str()
     };
     let is_default = |o: &Object| o.body["metadata"]["annotations"][DEFAULT] == "true";
-    match class {
+    match class_of(claim) {
         None if has.default_class || manifest.objects().iter().any(is_default) || of_class("") => None,
         None => Some(
             "it asks for the default StorageClass, and the cluster has none. hint: add a PersistentVolume, or name \
              a class"
                 .into(),
         ),
-        Some(name) if of_class(name) || declared(name) || has.provisioned.iter().any(|c| c == name) => None,
-        Some(name) => Some(format!(
-            "no volume of the manifests has StorageClass `{name}`, and nothing provisions one"
-        )),
+        Some(name) if of_class(name) || has.provisioned.iter().any(|c| c == name) => None,
+        Some(name) => match declared(name) {
+            Some(other) if other != NO_PROVISIONER && is_elsewhere(other) => Some(format!(
+                "StorageClass `{name}` of the manifests names the provisioner {other}, which this cluster does not have"
+            )),
+            Some(other) if other != NO_PROVISIONER => None,
+            _ => Some(format!(
+                "no volume of the manifests has StorageClass `{name}`, and nothing provisions one"
+            )),
+        },
     }
 }
 
@@ -238,8 +253,13 @@ mod tests {
             "{apiVersion: v1, kind: PersistentVolume, metadata: {name: v}, spec: {storageClassName: fast}}";
         let class = "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: fast}, provisioner: x.test}";
         let local = "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: fast}, provisioner: kubernetes.io/no-provisioner}";
-        for (other, count) in [(volume, 0), (class, 0), (local, 1)] {
-            assert_eq!(found(&format!("{claim}{other}"), &Has::default()).len(), count, "{other}");
+        let minikube = class.replace("x.test", "k8s.io/minikube-hostpath");
+        let cloud = class.replace("x.test", "kubernetes.io/gce-pd");
+        let others = [(volume, 0), (class, 0), (local, 1), (&minikube, 1), (&cloud, 1)];
+        let old = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a, annotations: \
+                   {volume.beta.kubernetes.io/storage-class: fast}}, spec: {storageClassName: standard}}\n---\n";
+        for ((other, count), claim) in others.into_iter().flat_map(|other| [(other, claim), (other, old)]) {
+            assert_eq!(found(&format!("{claim}{other}"), &Has::default()).len(), count, "{claim}{other}");
         }
     }
 

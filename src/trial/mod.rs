@@ -17,6 +17,7 @@ use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario_of};
 
 mod budgets;
 mod custom;
+mod delay;
 mod error;
 pub mod file;
 mod ground;
@@ -31,6 +32,7 @@ mod probes;
 mod stage;
 mod steps;
 mod story;
+mod typical;
 mod volumes;
 mod workloads;
 

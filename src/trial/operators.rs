@@ -1,17 +1,19 @@
 //! The workloads that operators make of custom resources.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::{Resource, ResourceExt};
 
 use super::ground::Ground;
-use super::workloads;
+use super::{delay, workloads};
 use crate::judge::trial::facts::Workload;
 use crate::scenario::Failure;
 
 /// Returns the Deployments, StatefulSets and DaemonSets in the trial's namespaces that no manifest declares: operators made
-/// them.
-pub(in crate::trial) async fn made(ground: &Ground<'_>) -> Result<Vec<Workload>, Failure> {
+/// them. Each comes with the time that it may take to be ready by what its pods declare.
+pub(in crate::trial) async fn made(ground: &Ground<'_>) -> Result<Vec<(Workload, Duration)>, Failure> {
     let mut found = Vec::new();
     for namespace in &ground.created {
         of_kind::<Deployment>(ground, namespace, &mut found).await?;
@@ -21,7 +23,11 @@ pub(in crate::trial) async fn made(ground: &Ground<'_>) -> Result<Vec<Workload>,
     Ok(found)
 }
 
-async fn of_kind<K>(ground: &Ground<'_>, namespace: &str, found: &mut Vec<Workload>) -> Result<(), Failure>
+async fn of_kind<K>(
+    ground: &Ground<'_>,
+    namespace: &str,
+    found: &mut Vec<(Workload, Duration)>,
+) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -40,7 +46,9 @@ where
         };
         let is_declared = workloads::object(&ground.manifest, &workload).is_some();
         if !is_declared && !wants_none {
-            found.push(Workload { made_by: Some(maker), ..workload });
+            let mut body = object.data;
+            body["kind"] = K::kind(&()).into();
+            found.push((Workload { made_by: Some(maker), ..workload }, delay::of_workload(&body)));
         }
     }
     Ok(())

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::PodSpec;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::file::{ExpectPart, LedgerPart, ProbePart, RolloutPart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START, upgrade};
-use super::{Trial, claims_of, volumes, workloads};
+use super::typical::{END, HEALED, typical};
+use super::{Trial, claims_of, delay, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
 use crate::judge::trial::LEDGER;
@@ -45,29 +48,44 @@ impl Trial {
         let _ = writeln!(text, "  folders on nodes: {}", list(volumes::declared(&manifest).into_iter()));
         self.plan_notes(&manifest, (profile, topology), &mut text);
         text.push('\n');
-        let mut all = Duration::ZERO;
         let times = self.times(topology, &manifest);
         for claim in self.claims() {
-            let own = times.iter().filter(|(id, _)| *id == claim.id);
-            let budget: Duration = own.map(|(_, time)| *time).sum();
-            all += budget;
-            let shown = if budget.is_zero() {
-                String::new()
-            } else {
-                format!("at most {}", duration::budget(budget))
-            };
-            let _ = writeln!(text, "  {:<10} {:<16} {}", claim.id, shown, claim.title);
+            let own: Vec<&Time> = times.iter().filter(|time| time.claim == claim.id).collect();
+            let most: Duration = own.iter().map(|time| time.most).sum();
+            let usual: Option<Duration> = own.iter().map(|time| time.usual).sum();
+            let usual = usual.filter(|usual| !usual.is_zero()).map(|usual| format!("{} s", usual.as_secs()));
+            let most =
+                if most.is_zero() { String::new() } else { format!("at most {}", duration::budget(most)) };
+            let usual = usual.unwrap_or_default();
+            let _ = writeln!(text, "  {:<10} {usual:>6}  {most:<16} {}", claim.id, claim.title);
         }
         let _ = writeln!(text, "\n  loss of a node, by the topology:");
         let loss = topology.timing().node_loss().to_string();
         text.extend(loss.lines().map(|line| format!("  {line}\n")));
         let _ = writeln!(text, "  and {} s for an application that starts slowly", SLOW_START.as_secs());
-        let _ = writeln!(text, "\nat most {} in all, not counting images and cluster", duration::budget(all));
+        self.plan_sum(&times, &mut text);
         text
     }
 }
 
 impl Trial {
+    /// Adds the time of the whole trial.
+    fn plan_sum(&self, times: &[Time], text: &mut String) {
+        let usual: Duration = times.iter().filter_map(|time| time.usual).sum();
+        let most: Duration = times.iter().map(|time| time.most).sum();
+        let mut open: Vec<&str> = times.iter().filter(|t| t.usual.is_none()).map(|t| t.claim).collect();
+        open.dedup();
+        let open = if open.is_empty() { String::new() } else { format!(", without {}", open.join(", ")) };
+        let _ = writeln!(
+            text,
+            "\nabout {} on a kept cluster if nothing is wrong and each pod ends within {} s{open}; at most {} in all, not \
+             counting images and cluster",
+            duration::budget(usual),
+            END.as_secs(),
+            duration::budget(most)
+        );
+    }
+
     /// Adds what is left out, replaced, asked, done, lacking and stored.
     fn plan_notes(&self, manifest: &Manifest, (profile, topology): (&str, &Topology), text: &mut String) {
         let timing = topology.timing();
@@ -126,44 +144,46 @@ fn step_title(step: &Step) -> String {
 }
 
 impl Trial {
-    /// Returns the times that the steps may take, each with the claim that it is shown at: its own, or the first chosen one of
-    /// its step.
-    fn times(&self, topology: &Topology, manifest: &Manifest) -> Vec<(&'static str, Duration)> {
-        let of_frame = ["ready", "clean"].map(|id| (id, budget(id, topology, manifest)));
+    /// Returns the times of the steps, each with the claim that it is shown at: its own, or the first chosen one of its step.
+    fn times(&self, topology: &Topology, manifest: &Manifest) -> Vec<Time> {
+        let of_frame = ["ready", "clean"].map(|id| Time::of(id, topology, manifest));
         let of_steps = self.chosen_steps().flat_map(|step| {
             let chosen: Vec<&str> =
                 claims_of(step).iter().filter(|claim| self.has(claim)).map(|claim| claim.id).collect();
             let own = self.time(step, topology, manifest).into_iter();
-            own.map(move |(id, time)| {
-                let shown = if chosen.contains(&id) { id } else { chosen.first().copied().unwrap_or(id) };
-                (shown, time)
+            own.map(move |time| {
+                let is_shown = chosen.contains(&time.claim);
+                let shown = if is_shown { None } else { chosen.first().copied() };
+                Time { claim: shown.unwrap_or(time.claim), ..time }
             })
             .collect::<Vec<_>>()
         });
         // The first entry and the first reading, and the last one.
-        let ledger = (!self.ledgers.is_empty() && self.has(&LEDGER)).then_some(("ledger", 2 * START));
+        let ledger = (!self.ledgers.is_empty() && self.has(&LEDGER)).then_some(Time {
+            claim: "ledger",
+            most: 2 * START,
+            usual: Some(END),
+        });
         of_frame.into_iter().chain(of_steps).chain(ledger).collect()
     }
 
     /// Returns the time that a step may take, in parts by claim.
-    fn time(&self, step: &Step, topology: &Topology, manifest: &Manifest) -> Vec<(&'static str, Duration)> {
+    fn time(&self, step: &Step, topology: &Topology, manifest: &Manifest) -> Vec<Time> {
         match step {
-            Step::Run(run) => vec![("run", run.timeout())],
+            Step::Run(run) => vec![Time { claim: "run", most: run.timeout(), usual: None }],
             Step::Fault(part) => {
                 // A fault lasts, is healed, and is waited for.
                 let timing = topology.timing();
                 let back = if part.is_on_pod() { Duration::ZERO } else { timing.node_return().total };
                 let lasts = part.time(timing.node_loss().total + SLOW_START);
-                vec![("fault", CALL + lasts + back + START)]
+                vec![Time { claim: "fault", most: CALL + lasts + back + START, usual: Some(lasts + HEALED) }]
             }
             Step::RolloutOf(part) => {
                 let replaced: Vec<(String, String)> = self.images.replaced().collect();
                 let part = part.renamed(replaced.iter().map(|(from, to)| (from.as_str(), to.as_str())));
-                vec![("rollout", rollout_time(&part, topology, manifest))]
+                vec![Time { claim: "rollout", most: rollout_time(&part, topology, manifest), usual: None }]
             }
-            step => {
-                claims_of(step).iter().map(|claim| (claim.id, budget(claim.id, topology, manifest))).collect()
-            }
+            step => claims_of(step).iter().map(|claim| Time::of(claim.id, topology, manifest)).collect(),
         }
     }
 
@@ -204,14 +224,29 @@ impl Trial {
     }
 }
 
+/// The time of a step.
+struct Time {
+    /// The claim that it is shown at.
+    claim: &'static str,
+    /// How long the step may take.
+    most: Duration,
+    /// How long it takes if nothing is wrong, where that is known.
+    usual: Option<Duration>,
+}
+
+impl Time {
+    /// The time of the step of a claim, or of the claim's part of it.
+    fn of(claim: &'static str, topology: &Topology, manifest: &Manifest) -> Self {
+        let usual = (claim != "upgrade").then(|| typical(claim, topology, manifest));
+        Self { claim, most: budget(claim, topology, manifest), usual }
+    }
+}
+
 /// Returns the time that a rollout of some workloads may take.
 fn rollout_time(part: &RolloutPart, topology: &Topology, manifest: &Manifest) -> Duration {
     let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
     let own = workloads::declared(manifest, "");
-    let one = |w: &Workload| {
-        let (count, turn) = pods(manifest, w, workers);
-        START + count * turn
-    };
+    let one = |w: &Workload| one_by_one(manifest, w, workers);
     match &part.workload {
         Some(of) => of.among(&own).map_or(START, one),
         None => {
@@ -232,25 +267,33 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
     // For each workload of these kinds the waits of the step, as the story computes them from its pods.
     let each = |kinds: &[&str]| {
         let of = own.iter().filter(|w| kinds.contains(&w.kind.as_str()));
-        let time = |w: &Workload| {
-            let (count, turn) = pods(manifest, w, workers);
-            START + count * turn
-        };
-        of.map(time).sum::<Duration>()
+        of.map(|w| one_by_one(manifest, w, workers)).sum::<Duration>()
+    };
+    let delay = || workloads::delays(manifest, "").into_values().max().unwrap_or_default();
+    let drained = || {
+        let of = own.iter().filter(|w| w.kind != "DaemonSet").map(|w| pods(manifest, w, workers));
+        of.map(|(count, turn)| count * turn).max().unwrap_or_default()
     };
     let slowest = || own.iter().map(|w| pods(manifest, w, workers).1).max().unwrap_or_default();
     match claim {
-        "ready" => START + CALL,
+        "ready" => START + delay() + CALL,
         "rollout" => each(&["Deployment", "StatefulSet", "DaemonSet"]),
         // The pod ends, then the workload is complete.
         "pod-loss" => 2 * each(&["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]),
-        "node-loss" => timing.node_loss().total + SLOW_START + CALL,
-        "return" => timing.node_return().total + START + CALL,
-        "drain" => workers * (drain::BUDGET + slowest() + START),
-        "upgrade" => upgrade::BUDGET + START,
+        "node-loss" => timing.node_loss().total + SLOW_START + delay() + CALL,
+        "return" => timing.node_return().total + START + delay() + CALL,
+        "drain" => workers * (drain::BUDGET + drained() + START + delay()),
+        "upgrade" => upgrade::BUDGET + START + delay(),
         "clean" => START + CALL + slowest(),
         _ => Duration::ZERO,
     }
+}
+
+/// Returns the time for the pods of a workload to be replaced, one after another.
+fn one_by_one(manifest: &Manifest, workload: &Workload, workers: u32) -> Duration {
+    let (count, turn) = pods(manifest, workload, workers);
+    let delay = workloads::object(manifest, workload).map(|o| delay::of_workload(&o.body));
+    START + count * turn + delay.unwrap_or_default()
 }
 
 /// Returns how many pods a workload declares, and the time for one to end and to be replaced.
@@ -262,7 +305,9 @@ fn pods(manifest: &Manifest, workload: &Workload, workers: u32) -> (u32, Duratio
         _ => number("/spec/replicas").and_then(|n| n.try_into().ok()).unwrap_or(1),
     };
     let grace = number("/spec/template/spec/terminationGracePeriodSeconds");
-    (count, turn(grace.or_else(|| number("/spec/terminationGracePeriodSeconds"))))
+    let spec = body.and_then(|b| b.pointer("/spec/template/spec").or_else(|| b.pointer("/spec")));
+    let delay = spec.and_then(|spec| PodSpec::deserialize(spec).ok()).map(|spec| delay::of_pod(&spec));
+    (count, turn(grace.or_else(|| number("/spec/terminationGracePeriodSeconds"))) + delay.unwrap_or_default())
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {
@@ -281,8 +326,8 @@ mod tests {
                     template: {spec: {terminationGracePeriodSeconds: 300}}}}";
         let (manifest, topology) = (Manifest::read("m.yaml", text).unwrap(), THREE.read().unwrap());
         let of = |claim: &str| budget(claim, &topology, &manifest);
-        let (once, twice) = (turn(Some(300)), 2 * turn(Some(300)));
+        let twice = 2 * turn(Some(300));
         assert_eq!([of("rollout"), of("pod-loss")], [START + twice, 2 * (START + twice)]);
-        assert_eq!(of("drain"), 2 * (drain::BUDGET + once + START));
+        assert_eq!(of("drain"), 2 * (drain::BUDGET + twice + START));
     }
 }

@@ -1,7 +1,7 @@
 //! The standard trial, step by step.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -30,7 +30,7 @@ use crate::stack::with_room;
 const IMAGES: Duration = Duration::from_secs(15 * 60);
 /// Longest outage of a Service that has a ready pod all the time, in seconds: while a node's rules still lead to a
 /// deleted pod, requests fail for a moment (`judge::stateless::change`).
-const OUTAGE: f64 = 5.0;
+pub(in crate::trial) const OUTAGE: f64 = 5.0;
 /// Seconds for kube-proxy to stop sending requests to the pods of a node that is NotReady.
 const PROXY: f64 = 5.0;
 /// What the share of failed requests may exceed the share of lost endpoints by: requests are few, and kube-proxy
@@ -164,6 +164,7 @@ async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Fai
     let created: Vec<String> = kept.created.iter().cloned().chain([s.namespace.clone()]).collect();
     let before = Inventory::of(&s.client, &created, s.deadline().at_most(CALL)).await?;
     Ok(Ground {
+        delays: workloads::delays(&kept.manifest, &s.namespace),
         workloads: workloads::declared(&kept.manifest, &s.namespace),
         custom: custom::declared(&kept.manifest, &s.namespace),
         manifest: kept.manifest,
@@ -172,6 +173,7 @@ async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Fai
         faults: AtomicUsize::new(0),
         upgrades: AtomicUsize::new(0),
         rollouts: Mutex::default(),
+        probes: OnceLock::new(),
         created,
         before,
         recorder,
@@ -183,7 +185,9 @@ async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Fai
 /// Applies everything. A step borrows the ground, and this one adds the workloads that operators made.
 async fn start(ground: &mut Ground<'_>) -> Result<bool, Failure> {
     let s = ground.s;
-    s.clusters.progress.task("start", s.step("start", 3 * START + CALL, ready::start(ground))).await
+    // Operators make workloads whose delays are not known before.
+    let budget = s.deadline().remaining();
+    s.clusters.progress.task("start", s.step("start", budget, ready::start(ground))).await
 }
 
 async fn load(s: &Scenario, trial: &Trial) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! The workloads of a trial: which objects of the manifests run pods, and when they are complete.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
@@ -8,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::watcher;
 
+use super::delay;
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::judge::trial::facts::{SETTLED, Settled, Workload};
@@ -37,6 +39,13 @@ pub fn declared(manifest: &Manifest, own: &str) -> Vec<Workload> {
         .filter(|o| is_one(o.api_version(), o.kind()) && !o.name().is_empty())
         .filter(|o| o.body.pointer("/spec/replicas").is_none_or(|replicas| replicas != 0));
     all.map(|object| of(object, own)).collect()
+}
+
+/// Returns how long each workload of a manifest may take to be ready by what its pods declare, by its subject.
+pub fn delays(manifest: &Manifest, own: &str) -> BTreeMap<String, Duration> {
+    let all = declared(manifest, own).into_iter();
+    let one = |w: Workload| Some((w.subject(), delay::of_workload(&object(manifest, &w)?.body)));
+    all.filter_map(one).collect()
 }
 
 /// Returns what names an object among those on trial.

@@ -271,7 +271,7 @@ async fn version(client: &Client) -> Result<String, WatchError> {
 
 fn prove(claim: &'static Claim, log: &EventLog) -> Conclusion {
     let mut conclusion = Conclusion::Inconclusive;
-    log.append_judged(|records| {
+    log.append_judged(|records, seen| {
         let finding = claim.judge(&Evidence::new(records, claim.id));
         conclusion = finding.conclusion();
         Event::ClaimJudged {
@@ -283,6 +283,7 @@ fn prove(claim: &'static Claim, log: &EventLog) -> Conclusion {
             took: finding.took,
             budget: finding.budget,
             reached: Some(true),
+            seen: Some(seen),
         }
     });
     conclusion

@@ -120,7 +120,7 @@ fn writer() {
         base = base.or_else(|| Some(peak()));
     }
     std::fs::write(dir.join("base"), base.unwrap().to_string()).unwrap();
-    calm.append_judged(|seen| {
+    calm.append_judged(|seen, _| {
         std::fs::write(dir.join("judged"), seen.len().to_string()).unwrap();
         Event::Noted { text: "judged".into() }
     });

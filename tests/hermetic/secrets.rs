@@ -233,6 +233,7 @@ async fn no_file_of_a_failed_run_has_a_secret() -> anyhow::Result<()> {
             budget: None,
             title: None,
             reached: None,
+            seen: None,
         },
         Event::ScenarioEnded { error: Some(everything()), left: vec![everything()] },
         Event::RunEnded { verdict: Conclusion::Failed },

@@ -14,11 +14,36 @@ const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 struct Pod<'r> {
     since: f64,
     last: Object<'r>,
-    /// Why it waits, as its states said until now.
+    /// Why it waits, as the last of its states said that gave a reason.
     reason: Option<String>,
+    /// From when to when no state gave a reason; the last time may still be open.
+    silent: Vec<(f64, Option<f64>)>,
 }
 
-/// Checks that no pod is Pending for more than `most` seconds of the judged time without a known reason.
+impl<'r> Pod<'r> {
+    /// Takes a state from a second on.
+    fn take(&mut self, at: f64, pod: Object<'r>) {
+        self.last = pod;
+        let open = self.silent.last_mut().filter(|(_, to)| to.is_none());
+        match (reason(&pod), open) {
+            (Some(reason), open) => {
+                self.reason = Some(reason);
+                open.into_iter().for_each(|(_, to)| *to = Some(at));
+            }
+            (None, None) => self.silent.push((at, None)),
+            (None, Some(_)) => {}
+        }
+    }
+
+    /// Returns the longest time without a reason between two seconds.
+    fn longest_silence(&self, (from, to): (f64, f64)) -> (f64, f64) {
+        let all = self.silent.iter().map(|(a, b)| (a.max(from), b.unwrap_or(to).min(to)));
+        all.max_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0))).unwrap_or((to, to))
+    }
+}
+
+/// Checks that no pod is Pending for more than `most` seconds of the judged time without a known reason. A reason explains the
+/// time in which it holds, an event the time after it.
 ///
 /// # Errors
 /// None.
@@ -31,9 +56,9 @@ pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> 
             over.extend(open.remove(pod.uid()).map(|waited| (waited, at)));
             continue;
         }
-        let entry = open.entry(pod.uid()).or_insert(Pod { since: at, last: pod, reason: None });
-        entry.last = pod;
-        entry.reason = reason(&pod).or(entry.reason.take());
+        let entry =
+            open.entry(pod.uid()).or_insert(Pod { since: at, last: pod, reason: None, silent: Vec::new() });
+        entry.take(at, pod);
     }
     over.extend(open.into_values().map(|waited| (waited, scope.to)));
     let mut found = false;
@@ -43,18 +68,19 @@ pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> 
             continue;
         }
         let pod = full_name(&waited.last);
-        let reason = waited.reason.or_else(|| told(scope, &waited.last, (from, to)));
-        let reason = reason.or_else(|| {
-            let node = waited.last.text("/spec/nodeName")?;
-            let here = to - from - scope.time_away(node, (from, to));
-            (here <= most).then(|| format!("its node {node} was away, as declared"))
-        });
         let what = format!("pod {pod} was Pending for {:.0} s", to - from);
-        match reason {
+        let silence = waited.longest_silence((from, to));
+        match known(scope, &waited, (silence, most)) {
             Some(reason) => _ = finding.check(true, format!("{what}: {reason}")),
             None => {
                 found = true;
-                let what = format!("{what}, {most:.0} s are allowed without a known reason");
+                let silent = silence.1 - silence.0;
+                let part = if silent < to - from {
+                    format!(", {silent:.0} s without a word")
+                } else {
+                    String::new()
+                };
+                let what = format!("{what}{part}, {most:.0} s are allowed without a known reason");
                 let starved = finding.machine.starved_in(from, to) > 0.0;
                 match starved {
                     true => finding.unsure(format!("{what}; the machine starved meanwhile")),
@@ -65,6 +91,19 @@ pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> 
     }
     conclude(finding, found, &format!("no pod was Pending for more than {most:.0} s without a known reason"));
     Ok(())
+}
+
+/// Returns why a pod waited, if that is known for all but `most` seconds of its longest time without a reason.
+fn known(scope: &Scope<'_, '_>, waited: &Pod<'_>, ((from, to), most): ((f64, f64), f64)) -> Option<String> {
+    if to - from <= most {
+        return waited.reason.clone();
+    }
+    let told = told(scope, &waited.last, (from, to)).filter(|(at, _)| at - from <= most);
+    told.map(|(_, text)| text).or_else(|| {
+        let node = waited.last.text("/spec/nodeName")?;
+        let here = to - from - scope.time_away(node, (from, to));
+        (here <= most).then(|| format!("its node {node} was away, as declared"))
+    })
 }
 
 /// Returns why a pod waits, as its conditions and containers say.
@@ -87,8 +126,8 @@ fn reason(pod: &Object<'_>) -> Option<String> {
     })
 }
 
-/// Returns what an event about the pod said meanwhile: a warning, or that an image was being pulled.
-fn told(scope: &Scope<'_, '_>, pod: &Object<'_>, (from, to): (f64, f64)) -> Option<String> {
+/// Returns what the first event about the pod said meanwhile, and when: a warning, or that an image was being pulled.
+fn told(scope: &Scope<'_, '_>, pod: &Object<'_>, (from, to): (f64, f64)) -> Option<(f64, String)> {
     let is_about = |event: &Object<'_>| event.text("/involvedObject/uid") == Some(pod.uid());
     let says = |event: &Object<'_>| {
         event.text("/type") == Some("Warning") || event.text("/reason") == Some("Pulling")
@@ -96,8 +135,8 @@ fn told(scope: &Scope<'_, '_>, pod: &Object<'_>, (from, to): (f64, f64)) -> Opti
     let events = scope.changes("Event").into_iter();
     let mut events =
         events.filter(|(at, _, event)| from <= *at && *at <= to && is_about(event) && says(event));
-    events.next_back().map(|(_, _, event)| {
+    events.next().map(|(at, _, event)| {
         let text = |pointer: &str| event.text(pointer).unwrap_or_default();
-        format!("{}: {}", text("/reason"), text("/message"))
+        (at, format!("{}: {}", text("/reason"), text("/message")))
     })
 }

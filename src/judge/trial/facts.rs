@@ -74,7 +74,7 @@ impl ServiceProbe {
 pub struct ServiceProbe {
     /// Name of the probe in its samples.
     pub probe: String,
-    /// The Service.
+    /// The Service, or the URL of a probe from outside.
     pub service: String,
     /// Its namespace; absent in records of older versions, which knew a single namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,14 +83,17 @@ pub struct ServiceProbe {
     /// name, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<String>,
-    /// The port.
+    /// The port; 0 for a URL.
     pub port: u16,
-    /// The node from which the probe asks.
+    /// The node from which the probe asks; empty for a URL.
     pub node: String,
     /// Whether the probe asks from a worker, next to the one that asks from a control plane. While that worker is lost, the
     /// probe decides nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_worker: bool,
+    /// Whether the probe asks a URL, which `service` is, from the machine that runs the trial. Only a budget judges it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
     /// Whether the probe keeps its connection from one request to the next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,

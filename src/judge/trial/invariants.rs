@@ -14,9 +14,18 @@ use crate::judge::{Evidence, Finding, Missing};
 /// Times that an event may be repeated.
 const REPEATS: i64 = 20;
 /// Events that are repeated while nothing is wrong: a readiness probe fails until its container has started, a pod that waits
-/// for its node is tried again and again, as is a claim that no pod uses, and a probe may be redirected.
-const REPEATED: [&str; 5] =
-    ["Unhealthy", "FailedScheduling", "WaitForFirstConsumer", "FailedBinding", "ProbeWarning"];
+/// for its node is tried again and again, as is a claim that no pod uses, a probe may be redirected, and a pod whose image is there
+/// may name a pull secret that is not.
+const REPEATED: [&str; 6] = [
+    "Unhealthy",
+    "FailedScheduling",
+    "WaitForFirstConsumer",
+    "FailedBinding",
+    "ProbeWarning",
+    "FailedToRetrieveImagePullSecret",
+];
+/// The reason of events about a claim whose class nobody serves. Source: pkg/controller/volume/events/event.go.
+const UNPROVISIONED: &str = "ProvisioningFailed";
 /// Seconds that a pod may be Pending without a known reason.
 const PENDING: f64 = 60.0;
 /// Seconds by which a kubelet's report may be late: it reports every 10 s.
@@ -63,7 +72,14 @@ fn is_expected(event: &Object<'_>, lacking: &[String]) -> bool {
     let text = |pointer: &str| event.text(pointer).unwrap_or_default();
     let [kind, namespace, name] =
         ["kind", "namespace", "name"].map(|of| text(&format!("/involvedObject/{of}")));
-    REPEATED.contains(&text("/reason")) || lacking.contains(&format!("{kind} {namespace}/{name}"))
+    let reason = text("/reason");
+    let follows = is_of_metrics(reason) || reason == UNPROVISIONED;
+    REPEATED.contains(&reason) || follows && lacking.contains(&format!("{kind} {namespace}/{name}"))
+}
+
+/// Whether an autoscaler says that it gets no metrics. Source: pkg/controller/podautoscaler/horizontal.go.
+fn is_of_metrics(reason: &str) -> bool {
+    reason == "FailedComputeMetricsReplicas" || reason.starts_with("FailedGet") && reason.ends_with("Metric")
 }
 
 /// Returns the gaps in the watches of these kinds. While an API server is exchanged, watches break off; the lists after that

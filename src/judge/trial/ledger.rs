@@ -9,6 +9,7 @@ use super::facts::Ledger;
 use super::{facts, rules};
 use crate::event::{Event, Outcome, Record, Row, Server};
 use crate::judge::durability::{self, Durability, Read, Write, compare};
+use crate::judge::index::Of;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -113,11 +114,12 @@ fn is_ending(evidence: &Evidence<'_>, ledger: &Ledger, server: &Server) -> bool 
     let is_it =
         |record: &Record| matches!(&record.event, Event::RowsRead { reading, .. } if *reading == after);
     let until = records.iter().rposition(is_it).unwrap_or(records.len());
-    let pods = records[..until].iter().rev().filter_map(|record| match &record.event {
-        Event::ObjectChanged { kind, object, .. } if kind == "Pod" => Object::new(object).ok(),
+    let of_pods = evidence.events(Of::Kind("Pod"), 0..until).rev();
+    let mut pods = of_pods.filter_map(|(_, record)| match &record.event {
+        Event::ObjectChanged { object, .. } => Object::new(object).ok(),
         _ => None,
     });
-    pods.into_iter().find(|pod| pod.uid() == server.pod_uid).is_some_and(|pod| pod.is_terminating())
+    pods.find(|pod| pod.uid() == server.pod_uid).is_some_and(|pod| pod.is_terminating())
 }
 
 /// Whether a number is one that the ledger may have written. Everything else in its table is somebody else's.

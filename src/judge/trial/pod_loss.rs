@@ -18,7 +18,8 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     for workload in &workloads {
         let title = workload.title();
         if matches!(workload.kind.as_str(), "Job" | "Pod") {
-            finding.check(true, format!("{title} keeps its pods: nothing would replace them"));
+            let why = if workload.kind == "Job" { "a Job runs once" } else { "nothing would replace it" };
+            finding.check(true, format!("{title}: no pod is deleted, because {why}"));
             continue;
         }
         if wants_none(evidence, workload) {

@@ -16,7 +16,9 @@ use crate::judge::object::Object;
 use crate::judge::upgrade::{costs, gaps_in_drains};
 use crate::judge::{Evidence, Finding, Missing};
 
+mod at_once;
 mod counts;
+mod outside;
 mod share;
 
 use counts::{Counts, endpoints, ends, is_zero_near, lost, ready_pods};
@@ -208,8 +210,21 @@ struct Between<'e, 'r> {
 }
 
 impl Between<'_, '_> {
+    /// Returns the gaps in the watches of what explains requests.
+    fn gaps(&self) -> Vec<String> {
+        let (kinds, records) = (["EndpointSlice", "Pod", "Service"], self.evidence.records());
+        match self.meanwhile {
+            Meanwhile::Upgrade => gaps_in_drains(records, &costs(records), &kinds),
+            _ => self.window.gaps(&kinds).iter().map(ToString::to_string).collect(),
+        }
+    }
+
     fn check(&self, finding: &mut Finding, probe: &ServiceProbe) -> Result<(), Missing> {
         let Self { evidence, window, expected, .. } = self;
+        if probe.outside {
+            outside::check(finding, evidence, (probe, *window), expected);
+            return Ok(());
+        }
         let state = State::at(evidence, self.marks.0)?;
         let Some(object) = service(&state, evidence, probe)? else {
             return Err(Missing(format!("no change of Service {} was recorded", probe.service)));
@@ -223,11 +238,7 @@ impl Between<'_, '_> {
         if evidence.subject().is_some() && !serves(evidence, &self.own, &selects) {
             return Ok(());
         }
-        let kinds = ["EndpointSlice", "Pod", "Service"];
-        let gaps: Vec<String> = match self.meanwhile {
-            Meanwhile::Upgrade => gaps_in_drains(evidence.records(), &costs(evidence.records()), &kinds),
-            _ => window.gaps(&kinds).iter().map(ToString::to_string).collect(),
-        };
+        let gaps = self.gaps();
         window.check_clocks(finding);
         // Then a node leads to its own pods only. Source: Kubernetes' documentation, "Service Internal Traffic Policy".
         let local = object.text("/spec/internalTrafficPolicy") == Some("Local");
@@ -290,11 +301,33 @@ fn returned(evidence: &Evidence<'_>, probe: &ServiceProbe, window: &Window<'_>) 
     back.filter(|back| *back <= window.span().0).max_by(f64::total_cmp)
 }
 
-fn title(probe: &ServiceProbe) -> String {
+/// Names a Service and where the probe asks, with the namespace and the port where others would have the same name.
+fn title(evidence: &Evidence<'_>, probe: &ServiceProbe) -> String {
+    let all = evidence.fact(&facts::PROBES).unwrap_or_default();
+    let alike = || all.iter().filter(|other| other.service == probe.service && other.port > 0);
+    let named = match &probe.namespace {
+        Some(namespace) if alike().any(|other| other.namespace != probe.namespace) => {
+            format!("{namespace}/{}", probe.service)
+        }
+        _ => probe.service.clone(),
+    };
+    let is_one_of_two = alike().any(|other| other.namespace == probe.namespace && other.port != probe.port);
+    let port = if is_one_of_two { format!(":{}", probe.port) } else { String::new() };
+    if probe.outside {
+        return named;
+    }
     match (probe.kept, probe.on_worker) {
-        (true, _) => format!("Service {} over a kept connection", probe.service),
-        (_, true) => format!("Service {} from {}", probe.service, probe.node),
-        _ => format!("Service {}", probe.service),
+        (true, _) => format!("Service {named}{port} over a kept connection"),
+        (_, true) => format!("Service {named}{port} from {}", probe.node),
+        _ => format!("Service {named}{port}"),
+    }
+}
+
+/// Says how many requests failed, and how many of them for no reason.
+fn failures(all: usize, unexplained: usize, total: usize) -> String {
+    match all == unexplained {
+        true => format!("{all} of {total} requests failed for no reason"),
+        false => format!("{all} of {total} requests failed, {unexplained} for no reason"),
     }
 }
 
@@ -342,7 +375,7 @@ impl<'r> Service<'r, '_> {
         let mut samples = window.samples(&probe.probe);
         samples.retain(|sample| returned.is_none_or(|back| sample.span().0 >= back));
         Self {
-            title: title(probe),
+            title: title(evidence, probe),
             window,
             samples,
             returned: returned.is_some(),
@@ -438,11 +471,12 @@ impl<'r> Service<'r, '_> {
         let count = |key: &str| by.get(key).map_or(0, Vec::len);
         let first = by.get("none").map_or(String::new(), |s| format!(", the first: {}", s[0].detail));
         let (failed, total) = (count("none"), all.len());
-        finding.check(
-            failed == 0,
-            format!("{title}: {failed} of {total} requests failed for no reason{first}, between `{from}` and `{to}`"),
-        );
-        self.check_drained_at_once(finding, from, (count("no pod"), total));
+        if total > 0 {
+            let what = failures(by.values().map(Vec::len).sum(), failed, total);
+            finding.check(failed == 0, format!("{title}: {what}{first}, between `{from}` and `{to}`"));
+        }
+        let at_once = by.get("no pod").into_iter().flatten().filter(|sample| self.was_emptied_near(sample));
+        self.check_drained_at_once(finding, from, (at_once.count(), total));
         let explained = [
             ("ending", "met a pod that was ending"),
             ("no pod", "came while no pod of it was ready"),
@@ -510,22 +544,6 @@ impl<'r> Service<'r, '_> {
             finding.check_unless_starved(longest <= most, fed <= most, what);
         }
         self.check_silence(finding);
-    }
-
-    /// Checks that a drain did not take every pod at once: a budget would have prevented that outage.
-    fn check_drained_at_once(&self, finding: &mut Finding, from: &str, (without, total): (usize, usize)) {
-        let title = &self.title;
-        let before = self.ready.first().map_or(0, |(_, count)| *count);
-        if !self.local && (from.starts_with("drain ") || from == "upgrade") && before > 1 && without > 0 {
-            finding.check(
-                false,
-                format!(
-                    "{title}: all {before} pods were away at the same time in `{from}`, {} of {total} requests failed. \
-                     hint: a PodDisruptionBudget lets a drain take one pod after another",
-                    without
-                ),
-            );
-        }
     }
 
     fn check_outage(&self, finding: &mut Finding, expected: &Expected, after: f64) {

@@ -4,6 +4,7 @@ use super::super::Images;
 use super::{BudgetPart, FaultPartError, Port, ProbePart, RunPart, Step, TrialError, TrialFile};
 use crate::config;
 use crate::kubernetes::version::Version;
+use crate::probe::get::Url;
 
 /// Checks a trial file. An error names the line of the wrong text: its first place in the section.
 pub(super) fn check(file: &TrialFile) -> Result<(), TrialError> {
@@ -34,15 +35,19 @@ pub(super) fn check(file: &TrialFile) -> Result<(), TrialError> {
         }
     }
     for (name, part) in &file.probes {
+        let wrong = |word: &str, why| Err(file.places.in_entry(("probes", name), word, why));
         let path = match part {
             ProbePart::Http(http) => http.path.as_str(),
             ProbePart::Tcp(_) => "/",
+            ProbePart::Url(url) => match Url::parse(url) {
+                Ok(_) => "/",
+                Err(error) => return wrong(url, format!("the url of {name}: {error}")),
+            },
         };
-        let wrong = |word: &str, why| Err(file.places.in_entry(("probes", name), word, why));
         if !path.starts_with('/') {
             return wrong(path, format!("the path of {name} is {path}, and does not begin with /"));
         }
-        if *part.address().2 == Port::Number(0) {
+        if part.address().is_some_and(|(_, _, port)| *port == Port::Number(0)) {
             return wrong(name, format!("the port of {name} is 0"));
         }
     }

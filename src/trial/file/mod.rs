@@ -103,7 +103,7 @@ pub struct CommandPart {
     pub command: String,
 }
 
-/// A probe of a Service.
+/// A probe of a Service, or of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +112,10 @@ pub enum ProbePart {
     Http(HttpPart),
     /// Connections that are opened and closed.
     Tcp(TcpPart),
+    /// Requests to a URL from the machine that runs the trial, over whatever leads to the application: a published port, a
+    /// load balancer. A status from 200 to 399 is an answer. Only a budget judges it: nothing in the cluster explains why such a
+    /// request fails.
+    Url(String),
 }
 
 /// A probe over HTTP.
@@ -203,23 +207,28 @@ fn root() -> String {
 impl ProbePart {
     /// What is asked, such as `http shop:80/healthz`.
     pub fn title(&self) -> String {
-        let (namespace, service, port) = self.address();
-        let of = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let (namespace, service, port) = match self {
+            Self::Url(url) => return url.clone(),
+            Self::Http(http) => (&http.namespace, &http.service, &http.port),
+            Self::Tcp(tcp) => (&tcp.namespace, &tcp.service, &tcp.port),
+        };
+        let of = namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
         let port = match port {
             Port::Number(number) => number.to_string(),
             Port::Name(name) => name.clone(),
         };
         match self {
             Self::Http(http) => format!("http {of}{service}:{port}{}", http.path),
-            Self::Tcp(_) => format!("tcp {of}{service}:{port}"),
+            _ => format!("tcp {of}{service}:{port}"),
         }
     }
 
-    /// The Service's namespace unless it is the trial's own, its name, and its port.
-    pub fn address(&self) -> (Option<&str>, &str, &Port) {
+    /// The Service's namespace unless it is the trial's own, its name, and its port; none for a URL.
+    pub fn address(&self) -> Option<(Option<&str>, &str, &Port)> {
         match self {
-            Self::Http(http) => (http.namespace.as_deref(), &http.service, &http.port),
-            Self::Tcp(tcp) => (tcp.namespace.as_deref(), &tcp.service, &tcp.port),
+            Self::Http(http) => Some((http.namespace.as_deref(), &http.service, &http.port)),
+            Self::Tcp(tcp) => Some((tcp.namespace.as_deref(), &tcp.service, &tcp.port)),
+            Self::Url(_) => None,
         }
     }
 }
@@ -303,6 +312,7 @@ mod tests {
             "trial: shop\ncluster: {topology: three, kubernetes: \"1.34\"}\nimages: [shop:dev]\n\
              manifests: [deploy/, {command: helm template shop ./chart}]\n\
              probes:\n  front: {http: {service: shop, port: http, path: /healthz}}\n  db: {tcp: {service: db, port: 3306}}\n\
+             \x20 door: {url: \"http://127.0.0.1:8080/healthz\"}\n\
              budgets: {front: {longest: 2s, failed: 0.5%}}\n\
              ledgers: {orders: {workload: statefulset/db, container: db, write: \"add $ENTRY\", read: list, every: 500ms}}\n\
              steps: [apply, rollout, rollout: {workload: deployment/shop, image: \"shop=shop:next\"}, run: ./smoke.sh,\n\
@@ -310,8 +320,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(file.manifests.len(), 2);
-        assert_eq!(file.probes["front"].address(), (None, "shop", &Port::Name("http".into())));
-        assert_eq!(file.probes["db"].address().2, &Port::Number(3306));
+        assert_eq!(file.probes["front"].address(), Some((None, "shop", &Port::Name("http".into()))));
+        assert_eq!(file.probes["db"].address().unwrap().2, &Port::Number(3306));
+        assert_eq!(file.probes["door"].title(), "http://127.0.0.1:8080/healthz");
         let budget = file.outage_budgets()["front"];
         assert_eq!((budget.longest, budget.failed), (Some(2.0), Some(0.005)));
         let orders = &file.ledgers["orders"];
@@ -365,6 +376,7 @@ mod tests {
             ("steps:\n- drain\n- rollout\n- drain\n", 6, "step drain is there twice"),
             ("probes:\n  a: {http: {service: b, port: 1, path: healthz}}\n", 4, "does not begin with /"),
             ("probes:\n  a: {tcp: {service: b, port: 0}}\n", 4, "the port of a is 0"),
+            ("probes:\n  a: {url: \"shop:80\"}\n", 4, "the url of a: shop:80 is not a URL"),
         ] {
             let error = read(&format!("{base}{rest}")).unwrap_err().to_string();
             assert!(error.starts_with(&format!("t.yaml:{line}: ")), "{rest}: {error}");

@@ -46,9 +46,9 @@ pub fn written(trial: &Trial, sources: &[Source], to: &Path) -> String {
     for Declared { name, part } in &declared {
         let (kind, rest) = match part {
             ProbePart::Http(http) => ("http", format!(", path: {}", quoted(&http.path))),
-            ProbePart::Tcp(_) => ("tcp", String::new()),
+            _ => ("tcp", String::new()),
         };
-        let (namespace, service, port) = part.address();
+        let Some((namespace, service, port)) = part.address() else { continue };
         let namespace = namespace.map(|of| format!(", namespace: {}", quoted(of))).unwrap_or_default();
         let port = match port {
             super::Port::Number(number) => number.to_string(),
@@ -84,7 +84,7 @@ fn line_of(step: &Step) -> String {
 fn unique(declared: Vec<Declared>) -> Vec<Declared> {
     let mut taken = BTreeSet::new();
     let named = declared.into_iter().map(|Declared { name, part }| {
-        let namespace = part.address().0.map(|of| format!("{of}-{name}"));
+        let namespace = part.address().and_then(|address| address.0).map(|of| format!("{of}-{name}"));
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         let mut names = [Some(name.clone()), namespace].into_iter().flatten().chain(numbered);
         let name = names.find(|name| taken.insert(name.clone())).unwrap_or(name);
@@ -142,7 +142,8 @@ mod tests {
         let file = read(&uncommented(&written));
         assert_eq!(file.images, ["a=b: c"]);
         assert_eq!(file.steps, standard());
-        let probes: Vec<_> = file.probes.iter().map(|(name, part)| (name.as_str(), part.address())).collect();
+        let probes: Vec<_> =
+            file.probes.iter().map(|(name, part)| (name.as_str(), part.address().unwrap())).collect();
         assert_eq!(
             probes,
             [

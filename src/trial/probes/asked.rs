@@ -50,7 +50,8 @@ pub async fn asked(ground: &Ground<'_>) -> Result<Vec<Asked>, Failure> {
 /// Returns the declared probes that ask nothing: no Service has such a port.
 pub fn idle<'g>(ground: &'g Ground<'_>, asked: &[Asked]) -> Vec<(&'g String, &'g ProbePart)> {
     let is_asked = |name: &String| asked.iter().any(|asked| asked.declared.as_ref() == Some(name));
-    ground.trial.probes.iter().filter(|(name, _)| !is_asked(name)).collect()
+    let of_service = |part: &ProbePart| part.address().is_some();
+    ground.trial.probes.iter().filter(|(name, part)| of_service(part) && !is_asked(name)).collect()
 }
 
 async fn asked_in(ground: &Ground<'_>, namespace: &str) -> Result<Vec<Asked>, Failure> {
@@ -88,7 +89,7 @@ async fn asked_in(ground: &Ground<'_>, namespace: &str) -> Result<Vec<Asked>, Fa
             }
             all.extend(own.into_iter().map(|(name, part)| match part {
                 ProbePart::Http(http) => one(Some(http.path.clone()), Some(name.clone())),
-                ProbePart::Tcp(_) => one(None, Some(name.clone())),
+                _ => one(None, Some(name.clone())),
             }));
         }
     }
@@ -103,7 +104,7 @@ fn declared<'g>(
     port: &ServicePort,
 ) -> Vec<(&'g String, &'g ProbePart)> {
     let is_it = |(_, part): &(&String, &ProbePart)| {
-        let (of, name, asked) = part.address();
+        let Some((of, name, asked)) = part.address() else { return false };
         let is_port = match asked {
             Port::Number(number) => i32::from(*number) == port.port,
             Port::Name(name) => {

@@ -2,18 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use super::file::ProbePart;
 use super::ground::Ground;
-use crate::event::{Event, Outcome, Record};
 use crate::judge::trial::facts::{PROBES, ServiceProbe};
 use crate::node::Node;
+use crate::probe::get::{self, Get, Url};
 use crate::probe::{Lines, RequestPace, http, tcp};
 use crate::scenario::{Failure, Scenario};
 
 mod again;
+mod answered;
 mod asked;
 mod derived;
 
 use again::again;
+pub use answered::answered;
+use answered::{answers, enough, good};
 use asked::{Asked, asked, idle};
 pub use derived::{Declared, derived};
 
@@ -43,12 +47,18 @@ const SLOWEST: Duration = Duration::from_secs(1);
 
 /// The running probes. Dropping them ends them.
 #[derive(Debug)]
-pub struct Probes(Vec<Lines>);
+pub struct Probes {
+    nodes: Vec<Lines>,
+    outside: Vec<Get>,
+}
 
 impl Probes {
     /// Stops all probes. Their samples until now are in the log.
     pub async fn stop(self) {
-        for probe in self.0 {
+        for probe in self.nodes {
+            probe.stop().await;
+        }
+        for probe in self.outside {
             probe.stop().await;
         }
     }
@@ -57,28 +67,13 @@ impl Probes {
 /// Starts the declared probes, and a probe of each other TCP port of each Service with a selector and an address: from a
 /// control plane, and from each worker at a slower pace. A port that speaks HTTP is also asked over a kept connection. HTTP is asked
 /// where the manifests say so and the Service answers it;
-/// otherwise a connection is opened. A Service that does not answer steadily is recorded as such: its samples decide nothing.
+/// otherwise a connection is opened. Declared URLs are asked from this machine. A Service that does not answer steadily is recorded as such: its samples decide nothing.
 pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
     let s = ground.s;
     let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
     let (mut running, mut facts) = (Vec::new(), Vec::new());
     let ports = asked(ground).await?;
-    for (name, part) in idle(ground, &ports) {
-        let (namespace, service, _) = part.address();
-        s.note(format!("probe {name} asks nothing: there is no such port of {service}"));
-        facts.push(ServiceProbe {
-            probe: format!("probe {name}"),
-            service: service.to_owned(),
-            namespace: Some(namespace.unwrap_or(&s.namespace).to_owned()),
-            declared: Some(name.clone()),
-            port: 0,
-            node: node.name.clone(),
-            on_worker: false,
-            kept: false,
-            pace: 0.0,
-            steady: false,
-        });
-    }
+    facts.extend(unasked(ground, &ports, node));
     let started =
         futures::future::join_all(ports.iter().map(|asked| one(s, node, (asked, ports.len())))).await;
     let workers: Vec<&Node> = s.cluster.workers().collect();
@@ -101,10 +96,15 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
         let own = if path.is_some() { http::PAUSE } else { tcp::PAUSE };
         facts.push(ServiceProbe { steady, ..fact(asked, name, node, pause(own, ports.len())) });
     }
-    let others = facts.iter_mut().filter(|fact| fact.on_worker || fact.kept).map(async |fact| {
+    let outside = outside(ground, &mut facts)?;
+    let is_other = |fact: &&mut ServiceProbe| fact.on_worker || fact.kept || fact.outside;
+    let others = facts.iter_mut().filter(is_other).map(async |fact| {
         fact.steady = is_steady(s, &fact.probe, Duration::from_secs_f64(fact.pace)).await;
     });
     futures::future::join_all(others).await;
+    for fact in facts.iter().filter(|fact| !fact.steady && fact.outside) {
+        s.note(format!("{} gave no steady answer before the first disturbance", fact.service));
+    }
     for fact in facts.iter().filter(|fact| !fact.steady && fact.port > 0) {
         s.note(format!(
             "Service {} gave no steady answer on port {} to {} before the first disturbance: nothing is judged by that",
@@ -112,7 +112,56 @@ pub async fn start(ground: &Ground<'_>) -> Result<Probes, Failure> {
         ));
     }
     s.observe(&PROBES, &facts);
-    Ok(Probes(running))
+    // A trial starts its probes once.
+    let _ = ground.probes.set(facts);
+    Ok(Probes { nodes: running, outside })
+}
+
+/// Returns the declared probes that ask nothing, and notes why.
+fn unasked(ground: &Ground<'_>, ports: &[Asked], node: &Node) -> Vec<ServiceProbe> {
+    let (s, mut facts) = (ground.s, Vec::new());
+    for (name, part) in idle(ground, ports) {
+        let Some((namespace, service, _)) = part.address() else { continue };
+        s.note(format!("probe {name} asks nothing: there is no such port of {service}"));
+        facts.push(ServiceProbe {
+            probe: format!("probe {name}"),
+            service: service.to_owned(),
+            namespace: Some(namespace.unwrap_or(&s.namespace).to_owned()),
+            declared: Some(name.clone()),
+            port: 0,
+            node: node.name.clone(),
+            on_worker: false,
+            outside: false,
+            kept: false,
+            pace: 0.0,
+            steady: false,
+        });
+    }
+    facts
+}
+
+/// Starts the probes of URLs.
+fn outside(ground: &Ground<'_>, facts: &mut Vec<ServiceProbe>) -> Result<Vec<Get>, Failure> {
+    let mut running = Vec::new();
+    for (name, part) in &ground.trial.probes {
+        let ProbePart::Url(url) = part else { continue };
+        let probe = format!("url {name}");
+        running.push(Get::url(&probe, &Url::parse(url)?, &ground.s.log)?);
+        facts.push(ServiceProbe {
+            probe,
+            service: url.clone(),
+            namespace: None,
+            declared: Some(name.clone()),
+            port: 0,
+            node: String::new(),
+            on_worker: false,
+            outside: true,
+            kept: false,
+            pace: get::PAUSE.as_secs_f64(),
+            steady: true,
+        });
+    }
+    Ok(running)
 }
 
 fn fact(asked: &Asked, probe: String, node: &Node, pause: Duration) -> ServiceProbe {
@@ -124,6 +173,7 @@ fn fact(asked: &Asked, probe: String, node: &Node, pause: Duration) -> ServicePr
         port: asked.port,
         node: node.name.clone(),
         on_worker: false,
+        outside: false,
         kept: false,
         pace: pause.as_secs_f64(),
         steady: true,
@@ -196,16 +246,12 @@ fn keep(s: &Scenario, node: &Node, (name, asked, path): (&str, &Asked, &str)) ->
 
 /// Whether the last requests of a probe are answered within a while.
 async fn is_steady(s: &Scenario, name: &str, pause: Duration) -> bool {
-    let enough = if pause < SLOW { ANSWERS } else { SOME_ANSWERS };
+    let enough = enough(pause.as_secs_f64());
     let (from, began) = (s.log.position(), Instant::now());
     let deadline = s.deadline().at_most(STEADY + pause.saturating_mul(enough as u32));
-    let answered = |record: &Record| match &record.event {
-        Event::Sampled { probe, outcome, .. } if probe == name => Some(*outcome == Outcome::Acknowledged),
-        _ => None,
-    };
     while !deadline.is_over() {
-        let answers: Vec<bool> = s.log.records_since(from).iter().filter_map(answered).collect();
-        let good = answers.iter().rev().take_while(|good| **good).count();
+        let answers = answers(&s.log.records_since(from), name);
+        let good = good(&answers);
         if good >= enough {
             return true;
         }

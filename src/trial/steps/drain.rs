@@ -6,15 +6,16 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
-use super::super::ground::{CALL, Ground, START, turn};
+use super::super::ground::{CALL, Ground, START, turn_of};
 use super::super::pods::pods_of;
+use super::super::probes;
 use crate::chain::chain;
 use crate::judge::trial::facts::{DRAINS, Drain, Workload};
 use crate::scenario::Failure;
 use crate::upgrade::{drain, uncordon, unmanaged};
 use crate::wait::pods;
 
-/// Time for one drain, in addition to the longest time that a pod of the trial needs to end and to be replaced.
+/// Time for one drain, in addition to the time that the pods of one workload need to end and to be replaced.
 pub const BUDGET: Duration = Duration::from_secs(60);
 
 /// Drains the workers. A drain evicts the pods of all namespaces, so a bare pod of somebody else forbids it.
@@ -26,7 +27,7 @@ pub async fn drain_all(ground: &Ground<'_>) -> Result<(), Failure> {
         ));
         return Ok(());
     }
-    let budget = BUDGET + slowest(ground).await?;
+    let budget = BUDGET + one_after_another(ground).await?;
     let workers: Vec<String> = s.cluster.workers().map(|node| node.name.clone()).collect();
     for node in workers {
         s.mark(&format!("drain {node}"));
@@ -36,6 +37,7 @@ pub async fn drain_all(ground: &Ground<'_>) -> Result<(), Failure> {
         s.observe(&DRAINS, &Drain { node: node.clone(), took, budget: budget.as_secs_f64(), error });
         uncordon(&s.client, &node, s.deadline().at_most(CALL)).await?;
         ground.settle("drain", START).await;
+        probes::answered(ground).await;
         s.mark(&format!("drained {node}"));
     }
     Ok(())
@@ -61,8 +63,20 @@ pub async fn slowest(ground: &Ground<'_>) -> Result<Duration, Failure> {
     let mut longest = Duration::ZERO;
     for workload in &ground.workloads {
         for pod in pods_of(ground.s, workload).await? {
-            longest = longest.max(turn(pod.spec.and_then(|spec| spec.termination_grace_period_seconds)));
+            longest = longest.max(turn_of(&pod));
         }
+    }
+    Ok(longest)
+}
+
+/// Returns the longest time that the pods of one workload need to end and to be replaced, one after another: a
+/// PodDisruptionBudget may let the next one go only once the one before is replaced.
+pub async fn one_after_another(ground: &Ground<'_>) -> Result<Duration, Failure> {
+    let mut longest = Duration::ZERO;
+    // A drain leaves the pods of DaemonSets.
+    for workload in ground.workloads.iter().filter(|w| w.kind != "DaemonSet") {
+        let own = pods_of(ground.s, workload).await?;
+        longest = longest.max(own.iter().map(turn_of).sum());
     }
     Ok(longest)
 }

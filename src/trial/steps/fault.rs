@@ -12,6 +12,7 @@ use kube::runtime::watcher;
 use super::super::file::FaultPart;
 use super::super::ground::{CALL, Ground, START, time_for};
 use super::super::pods::pods_of;
+use super::super::probes;
 use super::node_loss::{budget, none_ending};
 use crate::chain::chain;
 use crate::deadline::Deadline;
@@ -63,7 +64,7 @@ pub async fn inject_and_heal(ground: &Ground<'_>, number: usize, part: &FaultPar
     s.mark(&step.over());
     let given = match part.is_on_pod() {
         true => time_for(&here),
-        false => s.cluster.topology.timing().node_return().total + START,
+        false => s.cluster.topology.timing().node_return().total + START + ground.longest_delay(),
     };
     let deadline = s.deadline().at_most(given);
     let since = s.cluster.engine.now().await?;
@@ -75,6 +76,7 @@ pub async fn inject_and_heal(ground: &Ground<'_>, number: usize, part: &FaultPar
     let all = ground.created.iter().map(|namespace| none_ending(s, namespace));
     futures::future::join_all(all).await;
     s.recorder.settle(s.deadline().at_most(SETTLE)).await;
+    probes::answered(ground).await;
     s.mark(&step.healed());
     Ok(())
 }

@@ -10,7 +10,7 @@ use kube::runtime::watcher;
 
 use super::super::ground::{CALL, Ground, START};
 use super::super::pods::{owners, pods_of};
-use super::super::{volumes, workloads};
+use super::super::{delay, probes, volumes, workloads};
 use crate::chain::chain;
 use crate::fault::StopNode;
 use crate::judge::trial::facts::{LOST_NODE, Workload};
@@ -45,7 +45,9 @@ pub async fn lose_and_return(ground: &Ground<'_>) -> Result<(), Failure> {
     ground.prove(&DATA).await?;
 
     let given = s.cluster.topology.timing().node_return().total + START;
-    ground.step("start the worker", given + CALL * 2, come_back(ground, home, fault)).await?;
+    ground
+        .step("start the worker", given + ground.longest_delay() + CALL * 2, come_back(ground, home, fault))
+        .await?;
     volumes::list(s, "after-return", &paths).await;
     ground.prove(&RETURN).await?;
     Ok(())
@@ -81,6 +83,7 @@ async fn lose<'s>(
     let lost = nodes::not_ready(&s.client, &home.name, s.deadline().at_most(budget)).await;
     lost.err().into_iter().for_each(|error| s.note(chain(&error)));
     s.recorder.settle(s.deadline().at_most(Duration::from_secs(10))).await;
+    probes::answered(ground).await;
     s.mark("node-lost");
     Ok(fault)
 }
@@ -120,6 +123,7 @@ async fn come_back(ground: &Ground<'_>, home: &Node, fault: ActiveFault<'_>) -> 
     let all = ground.created.iter().map(|namespace| none_ending(s, namespace));
     futures::future::join_all(all).await;
     s.recorder.settle(s.deadline().at_most(Duration::from_secs(10))).await;
+    probes::answered(ground).await;
     s.mark("returned");
     Ok(())
 }
@@ -136,14 +140,15 @@ pub async fn none_ending(s: &Scenario, namespace: &str) {
 }
 
 /// Returns the time for a loss: the topology's arithmetic, with the longest time that a pod tolerates a lost
-/// node if that is longer than the topology's.
+/// node if that is longer than the topology's, and with the longest delay of a pod's probes.
 pub fn budget(s: &Scenario, pods: &[Pod]) -> Duration {
     let timing = s.cluster.topology.timing();
     let tolerated =
         pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.tolerations.iter().flatten());
     let tolerated = tolerated.filter(|t| is_of_loss(t.key.as_deref())).filter_map(|t| t.toleration_seconds);
     let longest = Duration::from_secs(tolerated.max().and_then(|t| t.try_into().ok()).unwrap_or_default());
-    timing.node_loss().total + longest.saturating_sub(timing.toleration) + SLOW_START
+    let delay = pods.iter().filter_map(|p| p.spec.as_ref()).map(delay::of_pod).max().unwrap_or_default();
+    timing.node_loss().total + longest.saturating_sub(timing.toleration) + delay + SLOW_START
 }
 
 /// Whether a lost node gets a taint of this key: its kubelet is silent, or reports that the node is not ready.

@@ -7,7 +7,7 @@ use kube::runtime::watcher;
 
 use super::super::ground::{Ground, time_for};
 use super::super::pods::pods_of;
-use super::super::workloads;
+use super::super::{probes, workloads};
 use crate::judge::trial::facts::{DELETED_POD, DeletedPod, Workload};
 use crate::scenario::Failure;
 use crate::wait::{self, pods};
@@ -38,11 +38,12 @@ pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
         )
         .await?;
         let all = Api::<Pod>::namespaced(s.client.stream.clone(), &workload.namespace);
-        let time = time_for(&own);
+        let time = time_for(&own) + ground.delay(workload);
         let deadline = s.deadline().at_most(time);
         // A pod that does not go is reported by the judge.
         let _ = wait::until(all, watcher::Config::default(), pods::pods_gone([uid]), deadline).await;
         workloads::settle(s, "pod-loss", workload, time).await;
+        probes::answered(ground).await;
         s.mark(&format!("pod-replaced {of}"));
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::ground::{CALL, Ground, START};
 use super::super::{custom, operators, workloads};
 use crate::chain::chain;
-use crate::judge::trial::facts::WORKLOADS;
+use crate::judge::trial::facts::{WORKLOADS, Workload};
 use crate::manifest::{Applied, Manifest, ManifestError, Object, is_own_kind};
 use crate::retry;
 use crate::scenario::Failure;
@@ -38,7 +38,8 @@ pub async fn start(ground: &mut Ground<'_>) -> Result<bool, Failure> {
     };
     leave_out_theirs(&mut ground.manifest, &applied);
     if all && !ground.custom.is_empty() {
-        let made = operators::made(ground).await?;
+        let (made, delays): (Vec<_>, Vec<_>) = operators::made(ground).await?.into_iter().unzip();
+        ground.delays.extend(made.iter().map(Workload::subject).zip(delays));
         ground.workloads.extend(made.iter().cloned());
         s.observe(&WORKLOADS, &ground.workloads);
         all = ground.settle_each("ready", &made, START).await;
@@ -61,7 +62,8 @@ async fn apply_custom(ground: &Ground<'_>, custom: &Manifest) -> Result<Vec<Appl
     if ground.custom.is_empty() {
         return Ok(Vec::new());
     }
-    let deadline = ground.s.deadline().at_most(START);
+    // A webhook of the operator may refuse them until the operator is ready.
+    let deadline = ground.s.deadline().at_most(START + ground.longest_delay());
     let apply = || async {
         match ground.s.apply(custom, deadline).await {
             Err(error) if is_unserved(&*error) => Ok(Err(error)),

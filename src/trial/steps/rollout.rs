@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::file::{Container, RolloutPart};
 use super::super::ground::{Ground, time_for};
 use super::super::pods::pods_of;
-use super::super::workloads;
+use super::super::{probes, workloads};
 use crate::judge::trial::facts::{ROLLOUTS, Rollout, Workload};
 use crate::scenario::Failure;
 
@@ -112,7 +112,8 @@ async fn one(ground: &Ground<'_>, workload: &Workload, part: Option<&RolloutPart
     let patch = Patch::Strategic(json!({ "spec": { "template": template } }));
     api(ground, workload).patch(&workload.name, &PatchParams::default(), &patch).await?;
     let pods = pods_of(s, workload).await?;
-    workloads::settle(s, "rollout", workload, time_for(&pods)).await;
+    workloads::settle(s, "rollout", workload, time_for(&pods) + ground.delay(workload)).await;
+    probes::answered(ground).await;
     s.mark(&format!("rolled-out {place}"));
     Ok(())
 }

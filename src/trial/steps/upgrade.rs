@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::ground::{Ground, START};
+use super::super::probes;
 use super::drain;
 use crate::chain::chain;
 use crate::judge::trial::facts::{UPGRADED, Upgraded};
@@ -23,7 +24,7 @@ pub async fn obtain(s: &Scenario, to: &str) -> Result<(), Failure> {
 /// Upgrades the cluster, and waits until the application is complete.
 pub async fn upgrade(ground: &Ground<'_>, to: &str) -> Result<(), Failure> {
     let s = ground.s;
-    let options = options(to, drain::BUDGET + drain::slowest(ground).await?);
+    let options = options(to, drain::BUDGET + drain::one_after_another(ground).await?);
     let watcher = |event: UpgradeEvent<'_>| {
         s.log.append(event.event());
         None
@@ -42,6 +43,7 @@ pub async fn upgrade(ground: &Ground<'_>, to: &str) -> Result<(), Failure> {
     let (error, forbidden) = ended;
     s.observe(&UPGRADED, &Upgraded { to: to.to_owned(), error, forbidden });
     ground.settle("upgrade", START).await;
+    probes::answered(ground).await;
     s.mark("upgraded");
     Ok(())
 }

@@ -6,7 +6,7 @@ use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use seatrial::judge::trial::facts;
 use serde_json::{Value, json};
 
-use super::lies::starve;
+use super::lies::{object, starve};
 use super::story::{judged, pod};
 use crate::story::{Story, changed};
 
@@ -106,6 +106,16 @@ fn waits(story: &mut Story, mark: &str, reason: Option<Value>) {
     later(story, "tried");
 }
 
+/// A pod is Unschedulable after a mark, and on a node two seconds later.
+fn waits_and_then_is_placed(story: &mut Story) {
+    let told =
+        json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"});
+    waits(story, "command 1", Some(told));
+    let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w2");
+    pod["status"] = json!({"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]});
+    story.insert_before("command 1 over", changed(pod));
+}
+
 /// An event about a pod of `web`.
 fn event(story: &mut Story, reason: &str, count: i64) {
     story.insert_after(
@@ -145,12 +155,18 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
 #[case::killed_again_after_a_fault(|s: &mut Story| { later(s, "fault 2"); later(s, "upgrade"); ends(s, "fault 2", 137, "Error"); again(s); }, Failed, "ended with 1 (Error)")]
 #[case::waits_without_a_reason(|s: &mut Story| waits(s, "command 1", None), Failed, "60 s are allowed without a known reason")]
 #[case::waits_for_a_node(|s: &mut Story| waits(s, "command 1", Some(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}))), Passed, "Unschedulable: no room")]
+#[case::waits_long_after_its_reason(
+    waits_and_then_is_placed,
+    Failed,
+    "s without a word, 60 s are allowed without a known reason"
+)]
 #[case::waits_for_a_lost_node(|s: &mut Story| { s.later("node-lost", 90.0); let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w1"); pod["status"] = json!({"phase": "Pending"}); s.insert_after("node-loss", changed(pod.clone())); s.insert_before("returned", Event::ObjectChanged { change: Change::Deleted, kind: "Pod".into(), name: "web-2-y".into(), uid: "u-web-2-y".into(), object: pod }); }, Passed, "its node w1 was away, as declared")]
 #[case::waits_on_another_node(|s: &mut Story| { s.later("node-lost", 90.0); let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w2"); pod["status"] = json!({"phase": "Pending"}); s.insert_after("node-loss", changed(pod)); }, Inconclusive, "60 s are allowed without a known reason")]
 #[case::an_unused_claim(|s: &mut Story| event(s, "WaitForFirstConsumer", 25), Passed, "no event came more than 20 times")]
 #[case::no_sandbox(|s: &mut Story| { later(s, "command 1"); event(s, "FailedCreatePodSandBox", 1); }, Failed, "FailedCreatePodSandBox of pod shop/web-2-h: it says why")]
 #[case::again_and_again(|s: &mut Story| event(s, "FailedMount", 21), Failed, "event FailedMount of Pod shop/web-2-h came 21 times")]
 #[case::an_autoscaler_that_lacks_nothing(|s: &mut Story| s.fact(&facts::EXPECTED)["lacking"] = json!(["HorizontalPodAutoscaler shop/other"]), Failed, "event FailedGetResourceMetric of HorizontalPodAutoscaler shop/web came 25 times")]
+#[case::an_autoscaler_that_lacks_something_else(|s: &mut Story| object(s, ("command 1", "command 1 over"), "u-web.1", |event| event["reason"] = json!("FailedGetScale")), Failed, "event FailedGetScale of HorizontalPodAutoscaler shop/web came 25 times")]
 #[case::twenty_times(|s: &mut Story| event(s, "FailedMount", 20), Passed, "no event came more than 20 times")]
 #[case::a_readiness_probe(|s: &mut Story| event(s, "Unhealthy", 500), Passed, "no event came more than 20 times")]
 #[case::blind(|s: &mut Story| blind(s, "command 1", "Pod"), Inconclusive, "the watch of Pod broke off (closed)")]

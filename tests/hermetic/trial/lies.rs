@@ -221,7 +221,7 @@ pub fn starve(story: &mut Story, from: &str, to: &str) {
 }
 
 /// Sets the user's limits for every probe: the longest outage in seconds, and the share of failed requests.
-fn budget(story: &mut Story, longest: f64, failed: f64) {
+pub fn budget(story: &mut Story, longest: f64, failed: f64) {
     story.each(|event| {
         let Event::Observed { what, value, .. } = event else { return };
         if what == facts::EXPECTED.name() {
@@ -327,7 +327,7 @@ const EMPTY: &str = "Deployment db came up on w2 with an EMPTY /srv/db: its volu
 #[case::other_claims("pod-loss", |s: &mut Story| object(s, ("", ""), "u-set-0c", |o| o["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "other"}}])), Failed, "StatefulSet set: set-0 has the same claims: false")]
 #[case::name_lost("pod-loss", |s: &mut Story| object(s, ("", ""), "u-set-0c", |o| o["metadata"]["name"] = json!("set-7")), Failed, "StatefulSet set: a new pod set-0 took the name: false")]
 #[case::other_node("pod-loss", |s: &mut Story| object(s, ("", ""), "u-agent-1c", |o| o["spec"]["nodeName"] = json!("w3")), Failed, "DaemonSet agent: a new pod runs on w1: false")]
-#[case::half_failed("node-loss", |s: &mut Story| fail(s, LOSS, |n| n < 200 && n % 2 == 0), Failed, "Service shop: 45 % of 221 requests failed for 49.8 s (1 of 3 endpoints was lost), none after that")]
+#[case::half_failed("node-loss", |s: &mut Story| fail(s, LOSS, |n| n < 200 && n % 2 == 0), Failed, "Service shop: 45 % of 221 requests failed for 49.8 s (1 of 3 endpoints lost), none after that")]
 #[case::half_failed_by_affinity("node-loss", |s: &mut Story| { fail(s, LOSS, |n| n < 200 && n % 2 == 0); object(s, ("", ""), "u-shop", |o| o["spec"]["sessionAffinity"] = json!("ClientIP")); }, Inconclusive, "sessionAffinity")]
 #[case::failed_after_detection("node-loss", |s: &mut Story| fail(s, LOSS, |n| n == 230), Failed, "Service shop: 1 of ")]
 #[case::silent("node-loss", |s: &mut Story| { let (from, to) = range(s, LOSS.0, LOSS.1); let mut at = 0; s.records.retain(|r| { at += 1; !(at > from + 100 && at < (from + 160).min(to) && matches!(&r.event, Event::Sampled { probe, .. } if probe == PROBE)) }); }, Inconclusive, "Service shop: no request for ")]

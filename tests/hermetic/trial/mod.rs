@@ -6,6 +6,7 @@ mod invariants;
 mod ledger;
 mod lies;
 mod plan;
+mod probes;
 mod returned;
 pub mod story;
 mod subject;

@@ -201,8 +201,8 @@ async fn steps_with_parameters_are_planned() {
          deployment/shop, fault kill-container on a pod of deployment/shop, fault slow-cpu on worker2, clean",
         "fault stop on the node of deployment/shop: lasts 60 s",
         "fault slow-cpu on worker2: lasts 30 s",
-        "  rollout    at most ",
-        "  fault      at most ",
+        "  rollout            at most ",
+        "  fault       ",
     ] {
         says(&plan, 0, words);
     }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use rstest::rstest;
-use seatrial::event::{Change, Event, FileEntry, Outcome};
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use serde_json::{Value, json};
 
 use super::lies::{elsewhere, expects, files, object, range, volume};
 use super::story::{PROBE, judged};
 use crate::story::{Story, changed};
+
+/// The loss of a pod of `agent`.
+const AGENT: (&str, &str) = ("pod-loss DaemonSet/agent", "pod-replaced DaemonSet/agent");
 
 /// The files on the returned node have other contents, and those on the stopped one were listed or not.
 fn made_again(story: &mut Story, during: Option<&str>, servers: Option<(&str, &str)>) {
@@ -71,16 +74,61 @@ fn noticed_before(story: &mut Story, seconds: f64) {
     }
 }
 
-/// No pod of `web` is ready for a moment, so many seconds before a pod of `agent` is deleted, and then a request finds no server.
-fn none_ready_before(story: &mut Story, seconds: f64) {
-    let mark = "pod-loss DaemonSet/agent";
+/// Records something at the time of a mark, right before it.
+fn say_at(story: &mut Story, mark: &str, event: Event) {
+    let at = story.mark(mark);
+    let record = Record { event, ..story.records[at].clone() };
+    story.records.insert(at, record);
+}
+
+/// Two more requests before a mark, with so many seconds before each.
+fn asks(story: &mut Story, mark: &str, seconds: f64, last: (Outcome, &str)) {
+    for (outcome, detail) in [(Outcome::Acknowledged, "200"), last] {
+        story.later(mark, seconds);
+        for (probe, outcome, detail) in [("control", Outcome::Acknowledged, "200"), (PROBE, outcome, detail)]
+        {
+            let (probe, detail) = (probe.to_owned(), detail.to_owned());
+            say_at(story, mark, Event::Sampled { probe, outcome, took_ms: 10.0, detail });
+        }
+    }
+}
+
+/// Something happens, and a server answers with an error, in the drain of `w3` and long after its last pod has ended.
+fn errs_after(story: &mut Story, happens: impl FnOnce(&mut Story)) {
+    asks(story, "drained w3", 1.4, (Outcome::Refused, "500 nginx"));
+    happens(story);
+    story.later("drained w3", 0.1);
+}
+
+/// A pod of `web` on the node that was lost and is back is unready for a moment.
+fn unready_for_a_moment(story: &mut Story) {
+    let mark = "drained w3";
+    for state in ["False", "True"] {
+        let mut pod = story.last_state("u-web-2-f", mark);
+        assert_eq!(pod["spec"]["nodeName"], "w1");
+        pod["status"]["conditions"][0]["status"] = json!(state);
+        say_at(story, mark, changed(pod));
+    }
+}
+
+/// The bare pod has done its work.
+fn done(story: &mut Story, phase: &str) {
+    let mut pod = story.last_state("u-tool", "rollout DaemonSet/agent");
+    pod["status"]["phase"] = json!(phase);
+    pod["status"]["conditions"][0]["status"] = json!("False");
+    story.insert_before("rollout DaemonSet/agent", changed(pod));
+}
+
+/// No pod of `web` is ready for a moment, so many seconds before a step, and then a request of the step finds no server.
+fn none_ready_before(story: &mut Story, (mark, end): (&str, &str), seconds: f64) {
     let mut last: BTreeMap<String, Value> = BTreeMap::new();
     for record in &story.records[..story.mark(mark)] {
         if let Event::ObjectChanged { change, kind, uid, object, .. } = &record.event
             && kind == "Pod"
         {
             let is_there = *change != Change::Deleted && object["metadata"]["labels"]["app"] == "web";
-            if is_there {
+            // A new state of a pod that ends would be another ending.
+            if is_there && object["metadata"]["deletionTimestamp"].is_null() {
                 last.insert(uid.clone(), object.clone())
             } else {
                 last.remove(uid)
@@ -94,7 +142,7 @@ fn none_ready_before(story: &mut Story, seconds: f64) {
         }
     }
     story.later(mark, seconds);
-    let (from, to) = range(story, mark, "pod-replaced DaemonSet/agent");
+    let (from, to) = range(story, mark, end);
     let events = story.records[from..to].iter_mut().map(|record| &mut record.event);
     let sampled =
         events.filter(|event| matches!(event, Event::Sampled { probe, .. } if probe == PROBE)).nth(1);
@@ -127,8 +175,11 @@ fn unplaced(story: &mut Story, message: &str) {
 #[case::errors_until_the_database_is_back("return", |s: &mut Story| { s.later("return", 1.5); errors_until_it_is_back(s, ("return", "returned")); }, Passed, "were answered with an error while another workload had no ready pod")]
 #[case::as_the_loss_is_noticed("return", |s: &mut Story| noticed_before(s, 0.0), Passed, "requests failed and met a pod that was ending")]
 #[case::long_after_the_loss_was_noticed("return", |s: &mut Story| noticed_before(s, 3.0), Inconclusive, "requests failed, and the machine starved")]
-#[case::none_was_ready_just_before("pod-loss", |s: &mut Story| none_ready_before(s, 0.0), Passed, "requests failed and came while no pod of it was ready")]
-#[case::none_was_ready_long_before("pod-loss", |s: &mut Story| none_ready_before(s, 1.8), Inconclusive, "kube-proxy may not have known the new pod yet")]
+#[case::none_was_ready_just_before("pod-loss", |s: &mut Story| none_ready_before(s, AGENT, 0.0), Passed, "requests failed and came while no pod of it was ready")]
+#[case::none_was_ready_long_before("pod-loss", |s: &mut Story| none_ready_before(s, AGENT, 1.8), Inconclusive, "kube-proxy may not have known the new pod yet")]
+#[case::errs_after_a_pod_has_done_its_work("drain", |s: &mut Story| errs_after(s, |s| done(s, "Succeeded")), Failed, "1 of ")]
+#[case::errs_after_a_pod_has_failed("drain", |s: &mut Story| errs_after(s, |s| done(s, "Failed")), Passed, "answered with an error while another workload had no ready pod")]
+#[case::breaks_after_the_return("drain", |s: &mut Story| errs_after(s, unready_for_a_moment), Failed, "1 of ")]
 #[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]
 #[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Inconclusive, "its request for resources may need more workers than the cluster has")]
 #[case::placed_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 3 node(s) were unschedulable"), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]

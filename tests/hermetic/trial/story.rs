@@ -373,6 +373,7 @@ fn begin(t: &mut Told) {
         port: 80,
         node: "w3".into(),
         on_worker: false,
+        outside: false,
         kept: false,
         pace: 0.25,
         steady: true,

@@ -66,6 +66,7 @@ fn a_claim_with_a_subject_is_judged_again_under_its_whole_id() {
             took: None,
             budget: None,
             reached: Some(true),
+            seen: None,
         });
     }
     for (seq, record) in story.records.iter_mut().enumerate() {

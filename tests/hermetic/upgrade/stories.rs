@@ -47,6 +47,7 @@ impl Told {
                 budget: None,
                 title: None,
                 reached: Some(true),
+                seen: None,
             },
         );
     }

@@ -126,6 +126,7 @@ fn run(wrong: Wrong) -> Vec<Record> {
                 budget: None,
                 title: None,
                 reached: None,
+                seen: None,
             };
             told.add(scenario, on, judged);
         }
@@ -299,6 +300,7 @@ fn judging_again_uses_the_new_verdicts_of_the_other_claims() {
         budget: None,
         title: None,
         reached: None,
+        seen: None,
     };
     told.add("upgraded", "c", judged);
     // The other claims have no evidence here. Judged again they are inconclusive, and so is D5.

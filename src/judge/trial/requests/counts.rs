@@ -1,11 +1,12 @@
 //! What there was around a request: ready pods and endpoints at each moment, and pods that were ending.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::super::facts;
-use super::super::state::{State, node_of, uid_in};
+use super::super::state::{State, declared, node_of, uid_in};
+use super::super::{AHEAD, facts};
 use crate::event::Change;
 use crate::judge::availability::{LAG, Sample, Window};
 use crate::judge::object::Object;
@@ -14,16 +15,40 @@ use crate::judge::{Evidence, Missing};
 /// Numbers, each with the second from which it holds.
 pub type Counts = Vec<(f64, i64)>;
 
+/// How much later than a mark a change before it may be recorded, in microseconds.
+const MOMENT: u64 = (AHEAD * 1e6) as u64;
+
 /// Returns the number of ready pods of each workload of the trial in the time since it was ready.
 pub fn ready_pods(evidence: &Evidence<'_>, since: &Window<'_>) -> Result<Vec<Counts>, Missing> {
     let all = State::after(evidence);
     let workloads = evidence.fact(&facts::WORKLOADS)?;
     // A Job has no ready pod once it is complete.
     let stays = workloads.iter().filter(|workload| workload.kind != "Job");
-    let uids = stays.filter_map(|workload| uid_in(evidence, workload).ok());
+    let known = stays.filter_map(|workload| Some((workload, uid_in(evidence, workload).ok()?)));
+    let counts = known.map(|(workload, uid)| {
+        // A bare pod may have done its work.
+        let is_of_use = |pod: &Object<'_>| pod.is_ready() || pod.text("/status/phase") == Some("Succeeded");
+        let ready = since.counts("Pod", |pod| all.is_of(pod, uid), is_of_use);
+        let is_wanted = |object: &Object<'_>| declared(&workload.kind, object) != Some(0);
+        let wanted = since.counts(&workload.kind, |object| object.uid() == uid, is_wanted);
+        if workload.kind == "Pod" { ready } else { where_wanted(&ready, &wanted) }
+    });
     // A workload that never had a ready pod is not needed by the others. One that a fault took away before the window is.
-    let counts = uids.map(|uid| since.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready));
     Ok(counts.filter(|counts| counts.iter().any(|(_, count)| *count > 0)).collect())
+}
+
+/// Returns numbers of ready pods as if one were ready where the workload wants none: nobody needs it then.
+fn where_wanted(ready: &Counts, wanted: &Counts) -> Counts {
+    let mut times: Vec<f64> = ready.iter().chain(wanted).map(|(at, _)| *at).collect();
+    times.sort_by(f64::total_cmp);
+    let at = |counts: &Counts, time: f64| {
+        counts.iter().rev().find(|(from, _)| *from <= time).map(|(_, count)| *count)
+    };
+    let one = |time: f64| match (at(ready, time)?, at(wanted, time)) {
+        (0, Some(0)) => Some((time, 1)),
+        (count, _) => Some((time, count)),
+    };
+    times.into_iter().filter_map(one).collect()
 }
 
 /// Returns the number of ready endpoints of a Service in a time. Source: Kubernetes' documentation, "EndpointSlices".
@@ -49,15 +74,23 @@ pub fn is_zero_near(counts: &Counts, sample: &Sample<'_>, before: f64) -> bool {
 /// longer. The step of the loss may be over by then.
 pub fn lost(evidence: &Evidence<'_>, selects: &impl Fn(&Object<'_>) -> bool) -> Vec<f64> {
     let steps = evidence.facts(&facts::FAULTS).unwrap_or_default().into_iter();
-    let hit = steps.filter(|step| step.pod.is_none()).map(|step| (step.node, step.step));
-    let lost = evidence.fact(&facts::LOST_NODE).ok().map(|node| (node, "node-loss".to_owned()));
-    let since = |(node, mark): (String, String)| Some((node, evidence.mark(&mark).ok()?.mono_us));
-    let nodes: Vec<(String, u64)> = lost.into_iter().chain(hit).filter_map(since).collect();
+    let hit = steps.filter(|step| step.pod.is_none()).map(|step| {
+        let healed = step.healed();
+        (step.node, step.step, healed)
+    });
+    let lost = evidence.fact(&facts::LOST_NODE).ok();
+    let lost = lost.map(|node| (node, "node-loss".to_owned(), "returned".to_owned()));
+    // Later, a pod on that node becomes unready for a reason of its own.
+    let span = |(node, from, to): (String, String, String)| {
+        let end = evidence.mark(&to).map_or(u64::MAX, |mark| mark.mono_us.saturating_add(MOMENT));
+        Some((node, evidence.mark(&from).ok()?.mono_us..=end))
+    };
+    let nodes: Vec<(String, RangeInclusive<u64>)> = lost.into_iter().chain(hit).filter_map(span).collect();
     let mut ready: BTreeSet<&str> = BTreeSet::new();
     let mut lost = Vec::new();
     for (record, _, pod) in evidence.changes("Pod") {
         let is_lost = |pod: &Object<'_>| {
-            nodes.iter().any(|(node, since)| node == node_of(pod) && *since <= record.mono_us)
+            nodes.iter().any(|(node, span)| node == node_of(pod) && span.contains(&record.mono_us))
         };
         let is_meant = |pod: &Object<'_>| nodes.iter().any(|(node, _)| node == node_of(pod)) && selects(pod);
         let Some(pod) = Object::new(pod).ok().filter(is_meant) else { continue };

@@ -90,11 +90,13 @@ impl<'r> Service<'r, '_> {
         let (title, fault) = (&self.title, hit.fault);
         let until = hit.until.unwrap_or(fault.at + expected.detection);
         let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
-        let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).filter(is_in).collect();
         // On a lost node were also pods without a workload, and nothing is known of their readiness.
         let is_explained = |s: &Sample<'r>| self.had_no_pod(s) || hit.pod.is_some() && self.is_dependent(s);
-        let failed = |s: &&&Sample<'r>| s.outcome != Outcome::Acknowledged && !is_explained(s);
-        let failed: Vec<&&Sample<'_>> = all.iter().filter(failed).collect();
+        let (explained, all): (Vec<&Sample<'r>>, Vec<&Sample<'r>>) = self
+            .judged(f64::NEG_INFINITY)
+            .filter(is_in)
+            .partition(|s| s.outcome != Outcome::Acknowledged && is_explained(s));
+        let failed: Vec<&&Sample<'_>> = all.iter().filter(|s| s.outcome != Outcome::Acknowledged).collect();
         let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
         let (count, blamed, total) = (failed.len(), failed.iter().filter(starved).count(), all.len());
         let ratio = |part: usize| part as f64 / total.max(1) as f64;
@@ -102,8 +104,7 @@ impl<'r> Service<'r, '_> {
         let later = self.judged(until).filter(|s| s.outcome != Outcome::Acknowledged).count();
         let then = if later == 0 { "none".to_owned() } else { later.to_string() };
         let what = format!(
-            "{title}: {:.0} % of {total} requests failed for {lasted:.1} s ({} of {} endpoints was lost), {then} after \
-             that",
+            "{title}: {:.0} % of {total} requests failed for {lasted:.1} s ({} of {} endpoints lost), {then} after that",
             100.0 * ratio(count),
             share.lost,
             share.all
@@ -112,7 +113,13 @@ impl<'r> Service<'r, '_> {
         let lost = share.ratio();
         let chance = CHANCE * (lost * (1.0 - lost) / total.max(1) as f64).sqrt();
         let (most, surely) = (lost + expected.margin, lost + expected.margin.max(chance));
-        if total == 0 {
+        if total == 0 && !explained.is_empty() {
+            let count = explained.len();
+            finding.check(
+                true,
+                format!("{title}: all {count} requests after the loss came without a ready pod"),
+            );
+        } else if total == 0 {
             finding.unsure(format!("{title}: no request in the {:.0} s after the loss", expected.detection));
         } else if lost >= 1.0 || ratio(count) <= most {
             finding.check(true, what);
