@@ -145,6 +145,7 @@ fn check_all(
         own: workloads(evidence)?,
         since,
         of_workloads: ready_pods(evidence, &since)?,
+        probes: &probes,
     };
     // A worker that is lost asks nothing.
     let lost =
@@ -176,7 +177,7 @@ pub fn check_budgets(finding: &mut Finding, evidence: &Evidence<'_>, (from, to):
         window.check_clocks(finding);
         for probe in probes.iter().filter(|probe| probe.steady) {
             let Some(budget) = budget_of(&expected, probe) else { continue };
-            let service = Service::of(evidence, probe, window);
+            let service = Service::of(evidence, (probe, &probes), window);
             if service.judged(f64::NEG_INFINITY).count() >= SAMPLES {
                 service.check_budget(finding, budget);
             }
@@ -207,6 +208,7 @@ struct Between<'e, 'r> {
     expected: Expected,
     own: Vec<Workload>,
     of_workloads: Vec<Counts>,
+    probes: &'e [ServiceProbe],
 }
 
 impl Between<'_, '_> {
@@ -222,7 +224,7 @@ impl Between<'_, '_> {
     fn check(&self, finding: &mut Finding, probe: &ServiceProbe) -> Result<(), Missing> {
         let Self { evidence, window, expected, .. } = self;
         if probe.outside {
-            outside::check(finding, evidence, (probe, *window), expected);
+            self.check_outside(finding, probe);
             return Ok(());
         }
         let state = State::at(evidence, self.marks.0)?;
@@ -255,7 +257,7 @@ impl Between<'_, '_> {
                 .counts("Pod", selects, |pod| pod.is_ready() && (!local || node_of(pod) == probe.node)),
             endpoints: if local { Vec::new() } else { endpoints(&self.since, &object) },
             workloads: &self.of_workloads,
-            ..Service::of(evidence, probe, *window)
+            ..Service::of(evidence, (probe, self.probes), *window)
         };
         if let Some(budget) = budget_of(expected, probe) {
             service.check_budget(finding, budget);
@@ -302,8 +304,7 @@ fn returned(evidence: &Evidence<'_>, probe: &ServiceProbe, window: &Window<'_>) 
 }
 
 /// Names a Service and where the probe asks, with the namespace and the port where others would have the same name.
-fn title(evidence: &Evidence<'_>, probe: &ServiceProbe) -> String {
-    let all = evidence.fact(&facts::PROBES).unwrap_or_default();
+fn title(probe: &ServiceProbe, all: &[ServiceProbe]) -> String {
     let alike = || all.iter().filter(|other| other.service == probe.service && other.port > 0);
     let named = match &probe.namespace {
         Some(namespace) if alike().any(|other| other.namespace != probe.namespace) => {
@@ -370,12 +371,16 @@ fn serves(evidence: &Evidence<'_>, own: &[Workload], selects: &impl Fn(&Object<'
 
 impl<'r> Service<'r, '_> {
     /// The requests of a probe in a window, and nothing that explains them.
-    fn of(evidence: &Evidence<'r>, probe: &ServiceProbe, window: Window<'r>) -> Self {
+    fn of(
+        evidence: &Evidence<'r>,
+        (probe, all): (&ServiceProbe, &[ServiceProbe]),
+        window: Window<'r>,
+    ) -> Self {
         let returned = returned(evidence, probe, &window);
         let mut samples = window.samples(&probe.probe);
         samples.retain(|sample| returned.is_none_or(|back| sample.span().0 >= back));
         Self {
-            title: title(evidence, probe),
+            title: title(probe, all),
             window,
             samples,
             returned: returned.is_some(),

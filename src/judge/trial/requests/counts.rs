@@ -39,16 +39,16 @@ pub fn ready_pods(evidence: &Evidence<'_>, since: &Window<'_>) -> Result<Vec<Cou
 
 /// Returns numbers of ready pods as if one were ready where the workload wants none: nobody needs it then.
 fn where_wanted(ready: &Counts, wanted: &Counts) -> Counts {
-    let mut times: Vec<f64> = ready.iter().chain(wanted).map(|(at, _)| *at).collect();
-    times.sort_by(f64::total_cmp);
-    let at = |counts: &Counts, time: f64| {
-        counts.iter().rev().find(|(from, _)| *from <= time).map(|(_, count)| *count)
+    let mut changes: Vec<(f64, Option<i64>, Option<i64>)> = Vec::with_capacity(ready.len() + wanted.len());
+    changes.extend(ready.iter().map(|(at, count)| (*at, Some(*count), None)));
+    changes.extend(wanted.iter().map(|(at, count)| (*at, None, Some(*count))));
+    changes.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let (mut count, mut wants) = (None, None);
+    let one = |(at, new, wanted): (f64, Option<i64>, Option<i64>)| {
+        (count, wants) = (new.or(count), wanted.or(wants));
+        Some((at, if wants == Some(0) { count?.max(1) } else { count? }))
     };
-    let one = |time: f64| match (at(ready, time)?, at(wanted, time)) {
-        (0, Some(0)) => Some((time, 1)),
-        (count, _) => Some((time, count)),
-    };
-    times.into_iter().filter_map(one).collect()
+    changes.into_iter().filter_map(one).collect()
 }
 
 /// Returns the number of ready endpoints of a Service in a time. Source: Kubernetes' documentation, "EndpointSlices".
@@ -75,8 +75,8 @@ pub fn is_zero_near(counts: &Counts, sample: &Sample<'_>, before: f64) -> bool {
 pub fn lost(evidence: &Evidence<'_>, selects: &impl Fn(&Object<'_>) -> bool) -> Vec<f64> {
     let steps = evidence.facts(&facts::FAULTS).unwrap_or_default().into_iter();
     let hit = steps.filter(|step| step.pod.is_none()).map(|step| {
-        let healed = step.healed();
-        (step.node, step.step, healed)
+        let over = step.healed();
+        (step.node, step.step, over)
     });
     let lost = evidence.fact(&facts::LOST_NODE).ok();
     let lost = lost.map(|node| (node, "node-loss".to_owned(), "returned".to_owned()));
@@ -120,4 +120,19 @@ pub fn ends(evidence: &Evidence<'_>, selects: &impl Fn(&Object<'_>) -> bool) -> 
         }
     }
     ends.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_needs_the_pods_of_a_workload_while_it_wants_none() {
+        let ready = vec![(0.0, 2), (5.0, 0), (9.0, 1), (20.0, 0)];
+        assert_eq!(where_wanted(&ready, &vec![(0.0, 1)]).iter().filter(|(_, count)| *count == 0).count(), 2);
+        let wanted = vec![(0.0, 1), (4.0, 0), (7.0, 1)];
+        let zeros: Vec<f64> =
+            where_wanted(&ready, &wanted).into_iter().filter(|(_, n)| *n == 0).map(|(at, _)| at).collect();
+        assert_eq!(zeros, [7.0, 20.0]);
+    }
 }

@@ -1,26 +1,23 @@
 //! Requests from the machine that runs the trial, over whatever leads to the application.
 
-use super::super::facts::{Expected, ServiceProbe};
-use super::{Service, budget_of};
+use super::super::facts::ServiceProbe;
+use super::{Between, Service, budget_of};
 use crate::event::Outcome;
-use crate::judge::availability::{Window, outages_but_for};
-use crate::judge::{Evidence, Finding};
+use crate::judge::Finding;
+use crate::judge::availability::outages_but_for;
 
-/// Checks the requests to a URL against their budget, for all workloads together.
-pub fn check(
-    finding: &mut Finding,
-    evidence: &Evidence<'_>,
-    (probe, window): (&ServiceProbe, Window<'_>),
-    expected: &Expected,
-) {
-    if evidence.subject().is_some() {
-        return;
-    }
-    window.check_clocks(finding);
-    let service = Service::of(evidence, probe, window);
-    match budget_of(expected, probe) {
-        Some(budget) => service.check_budget(finding, budget),
-        None => service.tell(finding),
+impl Between<'_, '_> {
+    /// Checks the requests to a URL against their budget, if they have one. They are about all workloads together.
+    pub(super) fn check_outside(&self, finding: &mut Finding, probe: &ServiceProbe) {
+        if self.evidence.subject().is_some() {
+            return;
+        }
+        self.window.check_clocks(finding);
+        let service = Service::of(self.evidence, (probe, self.probes), self.window);
+        match budget_of(&self.expected, probe) {
+            Some(budget) => service.check_budget(finding, budget),
+            None => service.tell(finding),
+        }
     }
 }
 
