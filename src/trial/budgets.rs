@@ -71,10 +71,9 @@ impl Trial {
         (namespace, service, port): (&str, &str, u16),
     ) -> Option<String> {
         let is_it = |declared: &Declared| {
-            let is_it = |(of, name, number): (Option<&str>, &str, &Port)| {
+            declared.part.address().is_some_and(|(of, name, number)| {
                 of.unwrap_or(own) == namespace && name == service && *number == Port::Number(port)
-            };
-            declared.part.address().is_some_and(is_it)
+            })
         };
         let found = self.derived().into_iter().find(is_it).map(|declared| declared.name);
         found.filter(|name| self.budgets.contains_key(name) && !self.probes.contains_key(name))

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe};
-use serde::Deserialize;
 use serde_json::Value;
+
+use super::declared;
 
 /// Time for one more pod of a workload to become ready.
 pub(in crate::trial) const EACH: Duration = Duration::from_secs(30);
 /// Longest delay of one pod that is waited for.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// Most pods that are waited for one after another.
+const MEMBERS: u32 = 1000;
 
 /// Returns the time from the start of a pod's containers until its probes may have found it ready. A startup probe may fail
 /// `failureThreshold` times, and readiness is asked only after it; `initialDelaySeconds` counts from the container's start
@@ -17,24 +20,22 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(in crate::trial) fn of_pod(spec: &PodSpec) -> Duration {
     let is_sidecar = |c: &&Container| c.restart_policy.as_deref() == Some("Always");
     // Sidecars start one after another, each after the startup probe of the one before.
-    let before: u64 = spec.init_containers.iter().flatten().filter(is_sidecar).map(started).sum();
+    let sidecars = spec.init_containers.iter().flatten().filter(is_sidecar);
+    let before = sidecars.map(started).fold(0, u64::saturating_add);
     let own = spec.containers.iter().map(ready).max().unwrap_or_default();
     Duration::from_secs(before.saturating_add(own)).min(LONGEST)
 }
 
-/// As [`of_pod`], for a workload in a manifest or from the API: its pod template with `minReadySeconds`. The members of a
-/// StatefulSet with the policy `OrderedReady` start one after another.
-pub(in crate::trial) fn of_workload(body: &Value) -> Duration {
-    let spec = body.pointer("/spec/template/spec").or_else(|| body.pointer("/spec"));
-    let own = spec.and_then(|spec| PodSpec::deserialize(spec).ok());
-    let number = |pointer: &str| body.pointer(pointer).and_then(Value::as_u64);
-    let after = Duration::from_secs(number("/spec/minReadySeconds").unwrap_or_default());
-    let one = own.map_or(Duration::ZERO, |spec| of_pod(&spec) + after).min(LONGEST);
-    let is = |pointer: &str, value: &str| body.pointer(pointer).is_some_and(|found| found == value);
-    if !is("/kind", "StatefulSet") || is("/spec/podManagementPolicy", "Parallel") {
+/// As [`of_pod`], for a workload of a kind in a manifest or from the API: its pod template with `minReadySeconds`, and for pods
+/// that start one after another the sum.
+pub(in crate::trial) fn of_workload(kind: &str, body: &Value) -> Duration {
+    let after = body.pointer("/spec/minReadySeconds").and_then(Value::as_u64).unwrap_or_default();
+    let own = declared::pod_spec(body).map(|spec| of_pod(&spec)).unwrap_or_default();
+    let one = own.saturating_add(Duration::from_secs(after)).min(LONGEST);
+    if !declared::is_ordered(kind, body) {
         return one;
     }
-    let members = u32::try_from(number("/spec/replicas").unwrap_or(1).min(1000)).unwrap_or_default();
+    let members = declared::count(kind, body, 0).min(MEMBERS);
     one * members + EACH * members.saturating_sub(1)
 }
 
@@ -73,9 +74,9 @@ mod tests {
     use serde_json::json;
 
     fn of(kind: &str, spec: Value, container: Value) -> u64 {
-        let mut body = json!({ "kind": kind, "spec": spec });
+        let mut body = json!({ "spec": spec });
         body["spec"]["template"] = json!({ "spec": { "containers": [{ "name": "a" }, container] } });
-        of_workload(&body).as_secs()
+        of_workload(kind, &body).as_secs()
     }
 
     #[test]
@@ -88,7 +89,12 @@ mod tests {
                            "readinessProbe": { "initialDelaySeconds": 20, "successThreshold": 3, "periodSeconds": 4 } });
         assert_eq!(of("DaemonSet", json!({}), slow), 305 + 8);
         let absurd = json!({ "name": "b", "startupProbe": { "failureThreshold": i32::MAX, "periodSeconds": i32::MAX } });
-        assert_eq!(of("Deployment", json!({}), absurd), 3600);
+        assert_eq!(of("Deployment", json!({ "minReadySeconds": u64::MAX }), absurd.clone()), 3600);
+        let mut sidecar = absurd;
+        sidecar["restartPolicy"] = json!("Always");
+        let many = vec![sidecar; 5];
+        let pod = json!({ "spec": { "initContainers": many, "containers": [] } });
+        assert_eq!(of_workload("Pod", &pod).as_secs(), 3600);
     }
 
     #[test]
@@ -103,9 +109,9 @@ mod tests {
         let sidecar =
             json!({ "name": "s", "restartPolicy": "Always", "startupProbe": { "periodSeconds": 2 } });
         let init = json!({ "name": "i", "startupProbe": { "periodSeconds": 100 } });
-        let body = json!({ "kind": "Pod", "spec": { "initContainers": [sidecar, init], "containers": [{ "name": "a",
+        let body = json!({ "spec": { "initContainers": [sidecar, init], "containers": [{ "name": "a",
                            "readinessProbe": { "initialDelaySeconds": 4 } }] } });
-        assert_eq!(of_workload(&body).as_secs(), 6 + 4);
-        assert_eq!(of_workload(&json!({ "kind": "Pod", "spec": { "containers": 5 } })), Duration::ZERO);
+        assert_eq!(of_workload("Pod", &body).as_secs(), 6 + 4);
+        assert_eq!(of_workload("Pod", &json!({ "spec": { "containers": 5 } })), Duration::ZERO);
     }
 }

@@ -17,6 +17,7 @@ use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario_of};
 
 mod budgets;
 mod custom;
+mod declared;
 mod delay;
 mod error;
 pub mod file;

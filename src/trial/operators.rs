@@ -46,9 +46,8 @@ where
         };
         let is_declared = workloads::object(&ground.manifest, &workload).is_some();
         if !is_declared && !wants_none {
-            let mut body = object.data;
-            body["kind"] = K::kind(&()).into();
-            found.push((Workload { made_by: Some(maker), ..workload }, delay::of_workload(&body)));
+            let delay = delay::of_workload(&workload.kind, &object.data);
+            found.push((Workload { made_by: Some(maker), ..workload }, delay));
         }
     }
     Ok(())

@@ -4,16 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::PodSpec;
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::file::{ExpectPart, LedgerPart, ProbePart, RolloutPart, Step, step_name};
 use super::ground::{CALL, START, turn};
 use super::lacks::{Has, lacks};
 use super::steps::{drain, node_loss::SLOW_START, upgrade};
 use super::typical::{END, HEALED, typical};
-use super::{Trial, claims_of, delay, volumes, workloads};
+use super::{Trial, claims_of, declared, delay, volumes, workloads};
 use crate::cluster::Topology;
 use crate::duration;
 use crate::judge::trial::LEDGER;
@@ -244,7 +240,7 @@ impl Time {
 
 /// Returns the time that a rollout of some workloads may take.
 fn rollout_time(part: &RolloutPart, topology: &Topology, manifest: &Manifest) -> Duration {
-    let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
+    let workers = topology.workers();
     let own = workloads::declared(manifest, "");
     let one = |w: &Workload| one_by_one(manifest, w, workers);
     match &part.workload {
@@ -262,7 +258,7 @@ fn rollout_time(part: &RolloutPart, topology: &Topology, manifest: &Manifest) ->
 /// Returns the time that the step of a claim may take. Claims that share a step count once.
 fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
     let timing = topology.timing();
-    let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
+    let workers = topology.workers();
     let own = workloads::declared(manifest, "");
     // For each workload of these kinds the waits of the step, as the story computes them from its pods.
     let each = |kinds: &[&str]| {
@@ -282,7 +278,7 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
         "pod-loss" => 2 * each(&["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]),
         "node-loss" => timing.node_loss().total + SLOW_START + delay() + CALL,
         "return" => timing.node_return().total + START + delay() + CALL,
-        "drain" => workers * (drain::BUDGET + drained() + START + delay()),
+        "drain" => u32::try_from(workers).unwrap_or(u32::MAX) * (drain::BUDGET + drained() + START + delay()),
         "upgrade" => upgrade::BUDGET + START + delay(),
         "clean" => START + CALL + slowest(),
         _ => Duration::ZERO,
@@ -290,24 +286,19 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
 }
 
 /// Returns the time for the pods of a workload to be replaced, one after another.
-fn one_by_one(manifest: &Manifest, workload: &Workload, workers: u32) -> Duration {
+fn one_by_one(manifest: &Manifest, workload: &Workload, workers: usize) -> Duration {
     let (count, turn) = pods(manifest, workload, workers);
-    let delay = workloads::object(manifest, workload).map(|o| delay::of_workload(&o.body));
+    let delay = workloads::object(manifest, workload).map(|o| delay::of_workload(&workload.kind, &o.body));
     START + count * turn + delay.unwrap_or_default()
 }
 
 /// Returns how many pods a workload declares, and the time for one to end and to be replaced.
-fn pods(manifest: &Manifest, workload: &Workload, workers: u32) -> (u32, Duration) {
-    let body = workloads::object(manifest, workload).map(|object| &object.body);
-    let number = |pointer: &str| body.and_then(|body| body.pointer(pointer)).and_then(Value::as_i64);
-    let count = match workload.kind.as_str() {
-        "DaemonSet" => workers,
-        _ => number("/spec/replicas").and_then(|n| n.try_into().ok()).unwrap_or(1),
-    };
-    let grace = number("/spec/template/spec/terminationGracePeriodSeconds");
-    let spec = body.and_then(|b| b.pointer("/spec/template/spec").or_else(|| b.pointer("/spec")));
-    let delay = spec.and_then(|spec| PodSpec::deserialize(spec).ok()).map(|spec| delay::of_pod(&spec));
-    (count, turn(grace.or_else(|| number("/spec/terminationGracePeriodSeconds"))) + delay.unwrap_or_default())
+fn pods(manifest: &Manifest, workload: &Workload, workers: usize) -> (u32, Duration) {
+    let Some(object) = workloads::object(manifest, workload) else { return (1, turn(None)) };
+    let spec = declared::pod_spec(&object.body);
+    let grace = spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+    let delay = spec.map(|spec| delay::of_pod(&spec)).unwrap_or_default();
+    (declared::count(&workload.kind, &object.body, workers), turn(grace) + delay)
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

@@ -1,15 +1,13 @@
 //! How long a trial lasts if nothing is wrong: what `plan` prints next to the limits.
 //!
-//! The figures were measured on two cores with a kept cluster. Pods that use their grace period, or that need long to be
-//! ready without saying so in their probes, make a trial longer.
+//! An estimate for a kept cluster on two idle cores. Pods that use their grace period, or that need long to be ready without
+//! saying so in their probes, make a trial longer.
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::PodSpec;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::workloads;
+use super::{declared, workloads};
 use crate::cluster::Topology;
 use crate::judge::trial::facts::Workload;
 use crate::manifest::Manifest;
@@ -67,37 +65,32 @@ struct Pods {
     delay: Duration,
     /// How many pods a rollout replaces at a time.
     at_a_time: u32,
-    is_parallel: bool,
+    is_ordered: bool,
 }
 
 impl Pods {
     fn all(manifest: &Manifest, topology: &Topology) -> Vec<Self> {
-        let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
-        let own = workloads::declared(manifest, "");
+        let (workers, own) = (topology.workers(), workloads::declared(manifest, ""));
         let of = |w: &Workload| Some(Self::of(&workloads::object(manifest, w)?.body, w, workers));
         own.iter().filter_map(of).collect()
     }
 
-    fn of(body: &Value, workload: &Workload, workers: u32) -> Self {
-        let number = |pointer: &str| body.pointer(pointer).and_then(Value::as_u64);
-        let spec = body.pointer("/spec/template/spec").or_else(|| body.pointer("/spec"));
-        let delay = spec.and_then(|spec| PodSpec::deserialize(spec).ok()).map_or(0, |spec| {
-            let probes = spec.containers.iter().filter_map(|container| container.readiness_probe.as_ref());
-            probes.filter_map(|probe| probe.initial_delay_seconds).max().unwrap_or_default()
-        });
-        let delay =
-            u64::try_from(delay).unwrap_or_default() + number("/spec/minReadySeconds").unwrap_or_default();
-        let count = match workload.kind.as_str() {
-            "DaemonSet" => workers,
-            _ => number("/spec/replicas").and_then(|n| n.try_into().ok()).unwrap_or(1),
-        };
+    fn of(body: &Value, workload: &Workload, workers: usize) -> Self {
+        let kind = workload.kind.clone();
+        let spec = declared::pod_spec(body);
+        let containers = spec.iter().flat_map(|spec| &spec.containers);
+        let probes = containers.filter_map(|container| container.readiness_probe.as_ref());
+        let delay = probes.filter_map(|probe| u64::try_from(probe.initial_delay_seconds?).ok()).max();
+        let after = body.pointer("/spec/minReadySeconds").and_then(Value::as_u64);
+        let delay = delay.unwrap_or_default().saturating_add(after.unwrap_or_default());
+        let count = declared::count(&kind, body, workers);
         Self {
-            kind: workload.kind.clone(),
             count,
             delay: Duration::from_secs(delay.min(3600)),
             // Of a Deployment a quarter more, rounded up.
-            at_a_time: if workload.kind == "Deployment" { count.div_ceil(4).max(1) } else { 1 },
-            is_parallel: body.pointer("/spec/podManagementPolicy").is_some_and(|policy| policy == "Parallel"),
+            at_a_time: if kind == "Deployment" { count.div_ceil(4).max(1) } else { 1 },
+            is_ordered: declared::is_ordered(&kind, body),
+            kind,
         }
     }
 
@@ -106,8 +99,7 @@ impl Pods {
     }
 
     fn first_start(&self) -> Duration {
-        let is_ordered = self.kind == "StatefulSet" && !self.is_parallel;
-        self.start() * if is_ordered { self.count } else { 1 }
+        self.start() * if self.is_ordered { self.count } else { 1 }
     }
 
     /// A Deployment starts the next pod before the old one is gone; the others only after that.
@@ -135,5 +127,27 @@ impl Pods {
 
     fn moves(&self) -> bool {
         matches!(self.kind.as_str(), "Deployment" | "ReplicaSet")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::THREE;
+
+    fn of(claim: &str, spec: &str) -> Duration {
+        let text =
+            format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: a}}, spec: {{{spec}}}}}");
+        typical(claim, &THREE.read().unwrap(), &Manifest::read("m.yaml", &text).unwrap())
+    }
+
+    #[test]
+    fn pods_and_their_delays_make_a_step_longer() {
+        assert_eq!(of("rollout", "replicas: 1"), EACH_STEP + START + END);
+        assert_eq!(of("rollout", "replicas: 3"), EACH_STEP + 3 * START + END);
+        let late = "template: {spec: {containers: [{name: c, readinessProbe: {initialDelaySeconds: 10}}]}}";
+        assert_eq!(of("ready", late), EACH_STEP + START + Duration::from_secs(10));
+        let absurd = format!("minReadySeconds: {}, {late}", u64::MAX);
+        assert_eq!(of("ready", &absurd), EACH_STEP + START + Duration::from_secs(3600));
     }
 }

@@ -44,7 +44,7 @@ pub fn declared(manifest: &Manifest, own: &str) -> Vec<Workload> {
 /// Returns how long each workload of a manifest may take to be ready by what its pods declare, by its subject.
 pub fn delays(manifest: &Manifest, own: &str) -> BTreeMap<String, Duration> {
     let all = declared(manifest, own).into_iter();
-    let one = |w: Workload| Some((w.subject(), delay::of_workload(&object(manifest, &w)?.body)));
+    let one = |w: Workload| Some((w.subject(), delay::of_workload(&w.kind, &object(manifest, &w)?.body)));
     all.filter_map(one).collect()
 }
 
