@@ -167,6 +167,7 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
 #[case::again_and_again(|s: &mut Story| event(s, "FailedMount", 21), Failed, "event FailedMount of Pod shop/web-2-h came 21 times")]
 #[case::an_autoscaler_that_lacks_nothing(|s: &mut Story| s.fact(&facts::EXPECTED)["lacking"] = json!(["HorizontalPodAutoscaler shop/other"]), Failed, "event FailedGetResourceMetric of HorizontalPodAutoscaler shop/web came 25 times")]
 #[case::an_autoscaler_that_lacks_something_else(|s: &mut Story| object(s, ("command 1", "command 1 over"), "u-web.1", |event| event["reason"] = json!("FailedGetScale")), Failed, "event FailedGetScale of HorizontalPodAutoscaler shop/web came 25 times")]
+#[case::a_pull_secret_that_is_not_there(|s: &mut Story| event(s, "FailedToRetrieveImagePullSecret", 25), Passed, "no event came more than 20 times")]
 #[case::twenty_times(|s: &mut Story| event(s, "FailedMount", 20), Passed, "no event came more than 20 times")]
 #[case::a_readiness_probe(|s: &mut Story| event(s, "Unhealthy", 500), Passed, "no event came more than 20 times")]
 #[case::blind(|s: &mut Story| blind(s, "command 1", "Pod"), Inconclusive, "the watch of Pod broke off (closed)")]

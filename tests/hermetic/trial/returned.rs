@@ -151,6 +151,14 @@ fn none_ready_before(story: &mut Story, (mark, end): (&str, &str), seconds: f64)
     }
 }
 
+/// As [`none_ready_before`], for a drain with no pod that ends a while before or after it.
+fn none_ready_before_a_drain(story: &mut Story) {
+    for mark in ["drain w1", "drain w2"] {
+        asks(story, mark, 1.4, (Outcome::Acknowledged, "200"));
+    }
+    none_ready_before(story, ("drain w1", "drained w1"), 0.0);
+}
+
 /// The replacement of `db` fits on no node, as the scheduler says.
 fn unplaced(story: &mut Story, message: &str) {
     elsewhere(story);
@@ -177,9 +185,15 @@ fn unplaced(story: &mut Story, message: &str) {
 #[case::long_after_the_loss_was_noticed("return", |s: &mut Story| noticed_before(s, 3.0), Inconclusive, "requests failed, and the machine starved")]
 #[case::none_was_ready_just_before("pod-loss", |s: &mut Story| none_ready_before(s, AGENT, 0.0), Passed, "requests failed and came while no pod of it was ready")]
 #[case::none_was_ready_long_before("pod-loss", |s: &mut Story| none_ready_before(s, AGENT, 1.8), Inconclusive, "kube-proxy may not have known the new pod yet")]
-#[case::errs_after_a_pod_has_done_its_work("drain", |s: &mut Story| errs_after(s, |s| done(s, "Succeeded")), Failed, "1 of ")]
+#[case::none_was_ready_just_before_a_drain(
+    "drain",
+    none_ready_before_a_drain,
+    Passed,
+    "requests failed and came while no pod of it was ready"
+)]
+#[case::errs_after_a_pod_has_done_its_work("drain", |s: &mut Story| errs_after(s, |s| done(s, "Succeeded")), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
 #[case::errs_after_a_pod_has_failed("drain", |s: &mut Story| errs_after(s, |s| done(s, "Failed")), Passed, "answered with an error while another workload had no ready pod")]
-#[case::breaks_after_the_return("drain", |s: &mut Story| errs_after(s, unready_for_a_moment), Failed, "1 of ")]
+#[case::breaks_after_the_return("drain", |s: &mut Story| errs_after(s, unready_for_a_moment), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
 #[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]
 #[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Inconclusive, "its request for resources may need more workers than the cluster has")]
 #[case::placed_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 3 node(s) were unschedulable"), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]

@@ -86,6 +86,43 @@ fn a_claim_with_a_subject_is_judged_again_under_its_whole_id() {
     assert_eq!(ids, ["ready/Deployment/db", "ready/Deployment/web"]);
 }
 
+/// A wait fails after the judge took its records, and before its verdict is written.
+#[test]
+fn a_claim_is_judged_again_from_the_records_that_its_judge_saw() {
+    let again = |seen: Option<u64>| {
+        let mut story = told().story;
+        let settled = Settled {
+            step: "ready".into(),
+            workload: workload("Deployment", "db"),
+            took: 1.0,
+            budget: 60.0,
+            error: Some("late".into()),
+        };
+        story.say(observed(&facts::SETTLED, settled));
+        story.say(Event::ClaimJudged {
+            claim: "ready/Deployment/db".into(),
+            title: None,
+            verdict: Passed,
+            evidence: String::new(),
+            details: vec!["passed: x".into()],
+            took: None,
+            budget: None,
+            reached: Some(true),
+            seen,
+        });
+        let scope = Scope { scenario: Some("trial".into()), ..Scope::default() };
+        for (seq, record) in story.records.iter_mut().enumerate() {
+            (record.seq, record.scope) = (seq as u64, scope.clone());
+        }
+        let again = rejudge(&story.records, |_| &[]);
+        again.changes.iter().map(|change| change.is).collect::<Vec<_>>()
+    };
+    let late = told().story.records.len() as u64;
+    assert_eq!(again(Some(late)), []);
+    assert_eq!(again(Some(late + 1)), [Failed]);
+    assert_eq!(again(None), [Failed]);
+}
+
 /// Two namespaces have a StatefulSet of the same name.
 #[test]
 fn a_drain_is_stopped_by_a_pod_of_its_own_namespace_only() {
