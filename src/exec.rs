@@ -300,8 +300,8 @@ impl Drop for KillGroup {
     }
 }
 
-/// Adds bytes to `bytes` until it has a whole line, or [`attended::LONGEST`] bytes of a longer one. If the future is dropped,
-/// `bytes` keeps what was read.
+/// Adds bytes to `bytes` until it has a whole line, or [`attended::LONGEST`] bytes of a longer one. Bytes that were read stay
+/// in `bytes` even if the future is dropped.
 async fn one_line(from: &mut (impl AsyncBufRead + Unpin), bytes: &mut Vec<u8>) -> std::io::Result<usize> {
     let rest = attended::LONGEST.saturating_sub(bytes.len()).max(1) as u64;
     from.take(rest).read_until(b'\n', bytes).await
