@@ -76,7 +76,7 @@ impl Trial {
             text,
             "\nabout {} on a kept cluster if nothing is wrong and each pod ends within {} s{open}; at most {} in all, not \
              counting images and cluster",
-            duration::budget(usual),
+            duration::measured(usual.as_secs_f64()),
             END.as_secs(),
             duration::budget(most)
         );

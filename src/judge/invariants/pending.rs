@@ -35,10 +35,10 @@ impl<'r> Pod<'r> {
         }
     }
 
-    /// Returns the longest time without a reason between two seconds.
-    fn longest_silence(&self, (from, to): (f64, f64)) -> (f64, f64) {
-        let all = self.silent.iter().map(|(a, b)| (a.max(from), b.unwrap_or(to).min(to)));
-        all.max_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0))).unwrap_or((to, to))
+    /// Returns the times between two seconds in which no state gave a reason for longer than `most`.
+    fn silences(&self, (from, to): (f64, f64), most: f64) -> impl Iterator<Item = (f64, f64)> {
+        let all = self.silent.iter().map(move |(a, b)| (a.max(from), b.unwrap_or(to).min(to)));
+        all.filter(move |(a, b)| b - a > most)
     }
 }
 
@@ -69,12 +69,10 @@ pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> 
         }
         let pod = full_name(&waited.last);
         let what = format!("pod {pod} was Pending for {:.0} s", to - from);
-        let silence = waited.longest_silence((from, to));
-        match known(scope, &waited, (silence, most)) {
-            Some(reason) => _ = finding.check(true, format!("{what}: {reason}")),
-            None => {
+        match known(scope, &waited, ((from, to), most)) {
+            Ok(reason) => _ = finding.check(true, format!("{what}: {reason}")),
+            Err(silent) => {
                 found = true;
-                let silent = silence.1 - silence.0;
                 let part = if silent < to - from {
                     format!(", {silent:.0} s without a word")
                 } else {
@@ -93,17 +91,28 @@ pub fn no_pod_waits(scope: &Scope<'_, '_>, most: f64, finding: &mut Finding) -> 
     Ok(())
 }
 
-/// Returns why a pod waited, if that is known for all but `most` seconds of its longest time without a reason.
-fn known(scope: &Scope<'_, '_>, waited: &Pod<'_>, ((from, to), most): ((f64, f64), f64)) -> Option<String> {
-    if to - from <= most {
-        return waited.reason.clone();
+/// Returns why a pod waited, if that is known for all but `most` seconds of each time without a reason; otherwise how long such a time
+/// was.
+fn known(scope: &Scope<'_, '_>, waited: &Pod<'_>, (span, most): ((f64, f64), f64)) -> Result<String, f64> {
+    let mut reason = waited.reason.clone();
+    for silence in waited.silences(span, most) {
+        reason = Some(explained(scope, waited, (silence, most)).ok_or(silence.1 - silence.0)?);
     }
-    let told = told(scope, &waited.last, (from, to)).filter(|(at, _)| at - from <= most);
-    told.map(|(_, text)| text).or_else(|| {
-        let node = waited.last.text("/spec/nodeName")?;
-        let here = to - from - scope.time_away(node, (from, to));
-        (here <= most).then(|| format!("its node {node} was away, as declared"))
-    })
+    reason.ok_or(span.1 - span.0)
+}
+
+/// Returns what explains a time without a reason: the first event about the pod, or the absence of its node, or both together.
+fn explained(
+    scope: &Scope<'_, '_>,
+    waited: &Pod<'_>,
+    ((from, to), most): ((f64, f64), f64),
+) -> Option<String> {
+    let node = waited.last.text("/spec/nodeName");
+    let here = |until: f64| until - from - node.map_or(0.0, |node| scope.time_away(node, (from, until)));
+    if let Some((_, text)) = told(scope, &waited.last, (from, to)).filter(|(at, _)| here(*at) <= most) {
+        return Some(text);
+    }
+    node.filter(|_| here(to) <= most).map(|node| format!("its node {node} was away, as declared"))
 }
 
 /// Returns why a pod waits, as its conditions and containers say.

@@ -24,8 +24,8 @@ const REPEATED: [&str; 6] = [
     "ProbeWarning",
     "FailedToRetrieveImagePullSecret",
 ];
-/// The reason of events about a claim whose class nobody serves. Source: pkg/controller/volume/events/event.go.
-const UNPROVISIONED: &str = "ProvisioningFailed";
+/// Reasons of events about a claim whose class nobody serves. Source: pkg/controller/volume/events/event.go.
+const UNPROVISIONED: [&str; 2] = ["ExternalProvisioning", "ProvisioningFailed"];
 /// Seconds that a pod may be Pending without a known reason.
 const PENDING: f64 = 60.0;
 /// Seconds by which a kubelet's report may be late: it reports every 10 s.
@@ -73,7 +73,7 @@ fn is_expected(event: &Object<'_>, lacking: &[String]) -> bool {
     let [kind, namespace, name] =
         ["kind", "namespace", "name"].map(|of| text(&format!("/involvedObject/{of}")));
     let reason = text("/reason");
-    let follows = is_of_metrics(reason) || reason == UNPROVISIONED;
+    let follows = is_of_metrics(reason) || UNPROVISIONED.contains(&reason);
     REPEATED.contains(&reason) || follows && lacking.contains(&format!("{kind} {namespace}/{name}"))
 }
 

@@ -116,6 +116,27 @@ fn waits_and_then_is_placed(story: &mut Story) {
     story.insert_before("command 1 over", changed(pod));
 }
 
+/// A pod waits for 100 s with an event at the beginning, is Unschedulable for a moment, and waits for 90 s without a word.
+fn waits_twice(story: &mut Story) {
+    waits(story, "command 1", None);
+    event(story, "FailedMount", 1);
+    story.each(|event| {
+        let Event::ObjectChanged { kind, object, .. } = event else { return };
+        if kind == "Event" && object["reason"] == "FailedMount" {
+            object["involvedObject"]["uid"] = json!("u-web-2-y");
+        }
+    });
+    later(story, "command 1 over");
+    let told =
+        json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"});
+    // The later one comes first: each is inserted right after the mark.
+    for conditions in [json!([]), json!([told])] {
+        let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w2");
+        pod["status"] = json!({"phase": "Pending", "conditions": conditions});
+        story.insert_after("command 1 over", changed(pod));
+    }
+}
+
 /// An event about a pod of `web`.
 fn event(story: &mut Story, reason: &str, count: i64) {
     story.insert_after(
@@ -160,6 +181,11 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
     Failed,
     "s without a word, 60 s are allowed without a known reason"
 )]
+#[case::waits_twice_and_once_without_a_word(
+    waits_twice,
+    Failed,
+    "s without a word, 60 s are allowed without a known reason"
+)]
 #[case::waits_for_a_lost_node(|s: &mut Story| { s.later("node-lost", 90.0); let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w1"); pod["status"] = json!({"phase": "Pending"}); s.insert_after("node-loss", changed(pod.clone())); s.insert_before("returned", Event::ObjectChanged { change: Change::Deleted, kind: "Pod".into(), name: "web-2-y".into(), uid: "u-web-2-y".into(), object: pod }); }, Passed, "its node w1 was away, as declared")]
 #[case::waits_on_another_node(|s: &mut Story| { s.later("node-lost", 90.0); let mut pod = pod("web-2-y", WEB, "u-web-2-y", "w2"); pod["status"] = json!({"phase": "Pending"}); s.insert_after("node-loss", changed(pod)); }, Inconclusive, "60 s are allowed without a known reason")]
 #[case::an_unused_claim(|s: &mut Story| event(s, "WaitForFirstConsumer", 25), Passed, "no event came more than 20 times")]
@@ -168,6 +194,7 @@ fn blind(story: &mut Story, mark: &str, kind: &str) {
 #[case::an_autoscaler_that_lacks_nothing(|s: &mut Story| s.fact(&facts::EXPECTED)["lacking"] = json!(["HorizontalPodAutoscaler shop/other"]), Failed, "event FailedGetResourceMetric of HorizontalPodAutoscaler shop/web came 25 times")]
 #[case::an_autoscaler_that_lacks_something_else(|s: &mut Story| object(s, ("command 1", "command 1 over"), "u-web.1", |event| event["reason"] = json!("FailedGetScale")), Failed, "event FailedGetScale of HorizontalPodAutoscaler shop/web came 25 times")]
 #[case::a_pull_secret_that_is_not_there(|s: &mut Story| event(s, "FailedToRetrieveImagePullSecret", 25), Passed, "no event came more than 20 times")]
+#[case::a_class_that_nobody_serves(|s: &mut Story| { s.fact(&facts::EXPECTED)["lacking"] = json!(["PersistentVolumeClaim shop/data", "HorizontalPodAutoscaler shop/web"]); event(s, "ExternalProvisioning", 25); object(s, ("command 1", "command 1 over"), "e", |event| event["involvedObject"] = json!({"kind": "PersistentVolumeClaim", "namespace": "shop", "name": "data", "uid": "u-data"})); }, Passed, "no event came more than 20 times")]
 #[case::twenty_times(|s: &mut Story| event(s, "FailedMount", 20), Passed, "no event came more than 20 times")]
 #[case::a_readiness_probe(|s: &mut Story| event(s, "Unhealthy", 500), Passed, "no event came more than 20 times")]
 #[case::blind(|s: &mut Story| blind(s, "command 1", "Pod"), Inconclusive, "the watch of Pod broke off (closed)")]

@@ -119,6 +119,16 @@ fn done(story: &mut Story, phase: &str) {
     story.insert_before("rollout DaemonSet/agent", changed(pod));
 }
 
+/// The bare pod is deleted.
+fn gone(story: &mut Story) {
+    let pod = story.last_state("u-tool", "rolled-out DaemonSet/agent");
+    let (kind, name, uid) = ("Pod".to_owned(), "tool".to_owned(), "u-tool".to_owned());
+    story.insert_before(
+        "rolled-out DaemonSet/agent",
+        Event::ObjectChanged { change: Change::Deleted, kind, name, uid, object: pod },
+    );
+}
+
 /// No pod of `web` is ready for a moment, so many seconds before a step, and then a request of the step finds no server.
 fn none_ready_before(story: &mut Story, (mark, end): (&str, &str), seconds: f64) {
     let mut last: BTreeMap<String, Value> = BTreeMap::new();
@@ -192,6 +202,8 @@ fn unplaced(story: &mut Story, message: &str) {
     "requests failed and came while no pod of it was ready"
 )]
 #[case::errs_after_a_pod_has_done_its_work("drain", |s: &mut Story| errs_after(s, |s| done(s, "Succeeded")), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
+#[case::errs_after_a_pod_has_done_its_work_and_is_gone("drain", |s: &mut Story| errs_after(s, |s| { done(s, "Succeeded"); gone(s); }), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
+#[case::errs_after_a_pod_is_gone("drain", |s: &mut Story| errs_after(s, gone), Passed, "answered with an error while another workload had no ready pod")]
 #[case::errs_after_a_pod_has_failed("drain", |s: &mut Story| errs_after(s, |s| done(s, "Failed")), Passed, "answered with an error while another workload had no ready pod")]
 #[case::breaks_after_the_return("drain", |s: &mut Story| errs_after(s, unready_for_a_moment), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
 #[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]

@@ -26,15 +26,31 @@ pub fn ready_pods(evidence: &Evidence<'_>, since: &Window<'_>) -> Result<Vec<Cou
     let stays = workloads.iter().filter(|workload| workload.kind != "Job");
     let known = stays.filter_map(|workload| Some((workload, uid_in(evidence, workload).ok()?)));
     let counts = known.map(|(workload, uid)| {
-        // A bare pod may have done its work.
-        let is_of_use = |pod: &Object<'_>| pod.is_ready() || pod.text("/status/phase") == Some("Succeeded");
-        let ready = since.counts("Pod", |pod| all.is_of(pod, uid), is_of_use);
+        let ready = since.counts("Pod", |pod| all.is_of(pod, uid), Object::is_ready);
+        if workload.kind == "Pod" {
+            return until_done(ready, evidence, uid);
+        }
         let is_wanted = |object: &Object<'_>| declared(&workload.kind, object) != Some(0);
         let wanted = since.counts(&workload.kind, |object| object.uid() == uid, is_wanted);
-        if workload.kind == "Pod" { ready } else { where_wanted(&ready, &wanted) }
+        where_wanted(&ready, &wanted)
     });
     // A workload that never had a ready pod is not needed by the others. One that a fault took away before the window is.
     Ok(counts.filter(|counts| counts.iter().any(|(_, count)| *count > 0)).collect())
+}
+
+/// Returns the counts of a bare pod as if it stayed ready from when it had done its work on: nobody needs it then, nor misses it when it is
+/// deleted.
+fn until_done(mut ready: Counts, evidence: &Evidence<'_>, uid: &str) -> Counts {
+    let is_done = |pod: &Object<'_>| pod.uid() == uid && pod.text("/status/phase") == Some("Succeeded");
+    let mut states = evidence.changes("Pod").into_iter();
+    let done = states.find(|(_, _, pod)| Object::new(pod).is_ok_and(|pod| is_done(&pod)));
+    // The object of a pod that was ready before says so first.
+    if let Some((record, ..)) = done.filter(|_| ready.iter().any(|(_, count)| *count > 0)) {
+        let at = record.mono_us as f64 / 1e6;
+        ready.retain(|(from, _)| *from < at);
+        ready.push((at, 1));
+    }
+    ready
 }
 
 /// Returns numbers of ready pods as if one were ready where the workload wants none: nobody needs it then.
