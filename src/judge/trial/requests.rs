@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::facts::{self, Expected, OutageBudget, ServiceProbe, Workload};
+use super::facts::{self, Expected, ServiceProbe, Workload};
 use super::fault::Fault;
 use super::state::{State, node_of, uid_in};
 use super::workloads;
@@ -17,10 +17,12 @@ use crate::judge::upgrade::{costs, gaps_in_drains};
 use crate::judge::{Evidence, Finding, Missing};
 
 mod at_once;
+mod budget;
 mod counts;
 mod outside;
 mod share;
 
+use budget::budget_of;
 use counts::{Counts, endpoints, ends, is_zero_near, lost, ready_pods};
 use share::{Share, others_lost};
 
@@ -58,6 +60,8 @@ struct Service<'r, 'w> {
     pace: f64,
     /// For each workload of the trial, the same about its pods.
     workloads: &'w [Counts],
+    /// The second until which answers may need a pod that a fault hit and the Service does not select.
+    others: f64,
 }
 
 /// Why a request failed.
@@ -271,12 +275,19 @@ impl Between<'_, '_> {
                 let mut share = Share::of(&state, &object, |pod| hit.takes(pod), selects);
                 share.uneven = share.uneven.or(probe.kept.then_some("a kept connection stays at one pod"));
                 share.dependent = others_lost(&state, evidence, hit, &selects);
-                // A Service that loses nothing has no reason to fail.
-                let until = match share.lost == 0 && share.all > 0 && !share.dependent {
-                    true => f64::NEG_INFINITY,
-                    false => service.check_share(finding, &share, hit, expected),
-                };
-                service.check(finding, expected, until, self.marks)
+                let noticed = hit.until.unwrap_or(hit.fault.at + expected.detection);
+                // A Service that loses nothing has no reason to fail, but its answers may need what others lost.
+                if share.lost == 0 && share.all > 0 {
+                    let others = if share.dependent { noticed } else { f64::NEG_INFINITY };
+                    return Service { others, ..service }.check(
+                        finding,
+                        expected,
+                        f64::NEG_INFINITY,
+                        self.marks,
+                    );
+                }
+                service.check_share(finding, &share, (hit, noticed), expected);
+                service.check(finding, expected, noticed, self.marks)
             }
         })
     }
@@ -330,12 +341,6 @@ fn failures(all: usize, unexplained: usize, total: usize) -> String {
         true => format!("{all} of {total} requests failed for no reason"),
         false => format!("{all} of {total} requests failed, {unexplained} for no reason"),
     }
-}
-
-/// Returns the budget of a probe in the trial file.
-fn budget_of<'e>(expected: &'e Expected, probe: &ServiceProbe) -> Option<&'e OutageBudget> {
-    let own = probe.declared.as_ref().and_then(|name| expected.budgets.get(name));
-    own.or_else(|| expected.budgets.get("*"))
 }
 
 /// Returns the Service of a probe in a namespace of the trial.
@@ -393,6 +398,7 @@ impl<'r> Service<'r, '_> {
             endpoints: Vec::new(),
             pace: probe.pace,
             workloads: &[],
+            others: f64::NEG_INFINITY,
         }
     }
 
@@ -419,6 +425,11 @@ impl<'r> Service<'r, '_> {
         sample.is_answer() && self.workloads.iter().any(|ready| is_zero_near(ready, sample, LAG))
     }
 
+    /// Whether a request found a server, while its answer may have needed a pod that a fault hit.
+    fn may_need_others(&self, sample: &Sample<'_>) -> bool {
+        sample.span().0 <= self.others && !share::is_unconnected(sample)
+    }
+
     /// Whether a pod was lost or ended near the request, which may have been led to it. Until its end, a pod serves the connections
     /// that it has.
     fn lost_its_pod(&self, sample: &Sample<'_>) -> bool {
@@ -438,6 +449,11 @@ impl<'r> Service<'r, '_> {
         }
         if self.may_be_early(sample) {
             return Reason::Machine("kube-proxy may not have known the new pod yet");
+        }
+        if self.may_need_others(sample) {
+            return Reason::Machine(
+                "the node also had a pod of another workload, which the answers may need",
+            );
         }
         match excuse(&finding.machine, &self.endings, sample) {
             Excuse::Machine(why) => Reason::Machine(why),
@@ -514,47 +530,12 @@ impl<'r> Service<'r, '_> {
         is_long && !self.slow && self.judged(f64::NEG_INFINITY).count() < SAMPLES
     }
 
-    /// Checks the requests against the user's own budget: whatever the reason of a failure, it counts.
-    fn check_budget(&self, finding: &mut Finding, budget: &OutageBudget) {
-        let title = &self.title;
-        let all: Vec<&Sample<'_>> = self.judged(f64::NEG_INFINITY).collect();
-        if self.is_thin() {
-            finding.unsure(format!("{title}: fewer than {SAMPLES} requests"));
-            return;
-        }
-        if all.is_empty() {
-            return;
-        }
-        let failed: Vec<&&Sample<'_>> = all.iter().filter(|s| s.outcome != Outcome::Acknowledged).collect();
-        if let Some(most) = budget.failed {
-            let share = |count: usize| count as f64 / all.len() as f64;
-            let starved = |s: &&&&Sample<'r>| matches!(self.reason(finding, s), Reason::Machine(_));
-            let surely = failed.len() - failed.iter().filter(starved).count();
-            let first = failed.first().map_or(String::new(), |s| format!(", the first: {}", s.detail));
-            let what = format!(
-                "{title}: {} of {} requests failed, {:.2} % of {:.2} %{first}",
-                failed.len(),
-                all.len(),
-                100.0 * share(failed.len()),
-                100.0 * most
-            );
-            finding.check_unless_starved(share(failed.len()) <= most, share(surely) <= most, what);
-        }
-        if let Some(most) = budget.longest {
-            let windows = outages_but_for(&self.samples, |_| false).windows;
-            let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
-            let machine = &finding.machine;
-            let fed = windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
-            let what = format!("{title}: longest time without an answer {longest:.1} s of {most:.1} s");
-            finding.check_unless_starved(longest <= most, fed <= most, what);
-        }
-        self.check_silence(finding);
-    }
-
     fn check_outage(&self, finding: &mut Finding, expected: &Expected, after: f64) {
         let excepted = |sample: &Sample<'r>| {
             let failed = sample.outcome != Outcome::Acknowledged;
-            sample.span().0 <= after || failed && (self.had_no_pod(sample) || self.is_dependent(sample))
+            let is_known =
+                || self.had_no_pod(sample) || self.is_dependent(sample) || self.may_need_others(sample);
+            sample.span().0 <= after || failed && is_known()
         };
         let windows = outages_but_for(&self.samples, excepted).windows;
         let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);

@@ -1,7 +1,7 @@
 //! Falsehoods in the told faults of a trial, and expectations of them.
 
 use rstest::rstest;
-use seatrial::event::Event;
+use seatrial::event::{Event, Outcome};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use seatrial::judge::trial::facts;
 use serde_json::{Value, json};
@@ -52,10 +52,25 @@ fn on_an_idle_node(story: &mut Story) {
             *node = "w9".into();
         }
     }
+}
+
+/// The pod of the cluster's DNS runs on another node.
+fn with_dns(story: &mut Story) {
     let mut dns = pod("coredns-1", ("coredns", "ReplicaSet", "coredns-1"), "u-dns", "w2");
     dns["metadata"]["namespace"] = json!("kube-system");
     dns["metadata"]["labels"] = json!({"k8s-app": "kube-dns"});
     story.insert_after("ready", changed(dns));
+}
+
+/// A server answers with an error where a request failed.
+fn answered_with_errors(story: &mut Story) {
+    story.each(|event| {
+        if let Event::Sampled { outcome, detail, .. } = event
+            && *outcome == Outcome::Indeterminate
+        {
+            (*outcome, *detail) = (Outcome::Refused, "503 nginx".into());
+        }
+    });
 }
 
 /// The container that the second fault kills is started again at once.
@@ -96,7 +111,10 @@ fn so_far(story: &mut Story, faults: usize) {
 #[case::away_in_a_short_fault("fault", |s: &mut Story| expects(s, meanwhile(("fault", "Deployment", "db"), "away", "")), Inconclusive, "the fault lasted 61 s, and Kubernetes may need 81 s")]
 #[case::expected_of_a_later_fault("fault", |s: &mut Story| { expects(s, meanwhile(("fault", "Pod", "tool"), "away", "")); so_far(s, 3); }, Passed, "")]
 #[case::expected_of_no_fault("fault", |s: &mut Story| { expects(s, meanwhile(("fault", "Pod", "tool"), "away", "")); so_far(s, 2); }, Inconclusive, "no lost node had a pod of it")]
-#[case::fault_that_takes_nothing("fault", |s: &mut Story| { on_an_idle_node(s); fail(s, FAULT, |n| n % 6 == 1); }, Failed, " for no reason")]
+#[case::fault_that_takes_nothing("fault", |s: &mut Story| { on_an_idle_node(s); with_dns(s); fail(s, FAULT, |n| n % 6 == 1); }, Failed, " for no reason")]
+#[case::fault_that_takes_none_of_a_service("fault", |s: &mut Story| { on_an_idle_node(s); fail(s, FAULT, |n| n % 6 == 1); }, Failed, " for no reason")]
+#[case::fault_that_may_take_what_a_service_needs("fault", |s: &mut Story| { on_an_idle_node(s); fail(s, FAULT, |n| n % 6 == 1); answered_with_errors(s); }, Inconclusive, "the node also had a pod of another workload, which the answers may need, the first: 503 nginx")]
+#[case::fault_that_answers_without_what_it_may_need("fault", |s: &mut Story| { on_an_idle_node(s); fail(s, FAULT, |_| false); }, Passed, "")]
 #[case::fault_of_the_node_that_asks("fault", |s: &mut Story| s.fact(&facts::PROBES)[0]["node"] = json!("w1"), Inconclusive, "Service shop: only w1 asked, which the fault hit")]
 #[case::fault_of_a_slow_node_that_is_healed("fault", |s: &mut Story| { renamed(s, "slow-cpu"); fail(s, FAULT, |_| false); fail(s, ("fault 1 over", "fault 1 healed"), |n| n == 0); }, Passed, "")]
 #[case::container_killed("fault", |s: &mut Story| { started_again(s); fail(s, KILL, |n| n < 7 && n % 3 == 1); }, Passed, "")]

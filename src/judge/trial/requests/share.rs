@@ -79,16 +79,15 @@ pub fn is_unconnected(sample: &Sample<'_>) -> bool {
 
 impl<'r> Service<'r, '_> {
     /// Checks that no more requests failed after the loss of a node than the share of the endpoints that the node had,
-    /// until its loss must be noticed. Returns the second until which this is judged.
+    /// until its loss must be noticed.
     pub(super) fn check_share(
         &self,
         finding: &mut Finding,
         share: &Share,
-        hit: &Hit<'_, '_>,
+        (hit, until): (&Hit<'_, '_>, f64),
         expected: &Expected,
-    ) -> f64 {
+    ) {
         let (title, fault) = (&self.title, hit.fault);
-        let until = hit.until.unwrap_or(fault.at + expected.detection);
         let is_in = |s: &&Sample<'r>| s.span().1 >= fault.at && s.span().0 <= until;
         // On a lost node were also pods without a workload, and nothing is known of their readiness.
         let is_explained = |s: &Sample<'r>| self.had_no_pod(s) || hit.pod.is_some() && self.is_dependent(s);
@@ -135,6 +134,5 @@ impl<'r> Service<'r, '_> {
         } else {
             finding.check_unless_starved(false, ratio(count - blamed) <= most, what);
         }
-        until
     }
 }
