@@ -102,7 +102,7 @@ pub fn lacks(manifest: &Manifest, loaded: &[&str], has: &Has) -> Vec<Lack> {
             }
             "Ingress" if !has.ingress && !declares("IngressClass") => Some("no Ingress controller serves it"),
             "HorizontalPodAutoscaler" if !has.metrics && !declares("APIService") => {
-                Some("no metrics server: it never scales")
+                Some("no metrics server: it keeps to its `minReplicas`, and scales no further")
             }
             "NetworkPolicy" if !has.policies => Some("the cluster's network does not enforce it"),
             _ => None,

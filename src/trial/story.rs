@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ApiResource;
 
@@ -159,7 +160,11 @@ pub(crate) async fn one(ground: &Ground<'_>, step: &Step) -> Result<(), Failure>
 /// Keeps the names of the manifests as they are, and starts to record what happens in all their namespaces.
 async fn ground<'s>(s: &'s Scenario, trial: &'s Trial) -> Result<Ground<'s>, Failure> {
     let kept = s.kept(trial.manifest(), s.deadline().at_most(CALL)).await?;
-    let kinds = [ApiResource::erase::<DaemonSet>(&()), ApiResource::erase::<Job>(&())];
+    let kinds = [
+        ApiResource::erase::<DaemonSet>(&()),
+        ApiResource::erase::<Job>(&()),
+        ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+    ];
     let recorder = Recorder::beside(&s.client, &s.namespaces(), &kinds, &s.log).await?;
     let created: Vec<String> = kept.created.iter().cloned().chain([s.namespace.clone()]).collect();
     let before = Inventory::of(&s.client, &created, s.deadline().at_most(CALL)).await?;

@@ -194,6 +194,9 @@ fn check_settled(
     for (end, settled) in settled(evidence, step, workload)? {
         let span = (end - settled.took, end);
         match settled.error {
+            Some(_) if workload.kind == "Pod" && workloads::had_ended(evidence, workload, end) => {
+                finding.check(true, format!("{title} had ended before it was deleted"))
+            }
             // A wait that starved may have ended without its full budget.
             Some(error) if finding.machine.starved_in(span.0, span.1) > 0.0 => {
                 finding.unsure(format!("{title}: {error}; the machine starved meanwhile"))

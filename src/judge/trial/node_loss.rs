@@ -6,7 +6,7 @@ use super::during::{self, Place};
 use super::facts::Workload;
 use super::fault::{Fault, LOSS};
 use super::rules::{self, WorkloadRule};
-use super::state::{State, at_mark, declared, is_over, node_of, uid};
+use super::state::{State, at_mark, declared_lately, is_over, node_of, uid};
 use super::volumes::pinned_by;
 use super::{kinds, requests, settled, summarise, workloads};
 use crate::event::{Change, Event};
@@ -179,7 +179,8 @@ fn check_moved(
     let end = window.span().1;
     let is_back = |pod: &Object<'_>| pod.is_ready() && node_of(pod) != node;
     let short = |state: &State<'_>| {
-        let wanted = state.object(workload).and_then(|o| declared(&workload.kind, &o)).unwrap_or_default();
+        let wanted = state.object(workload).and_then(|o| declared_lately(evidence, state, workload, &o, end));
+        let wanted = wanted.unwrap_or_default();
         let ready = state.staying(uid).iter().filter(|pod| is_back(pod)).count() as i64;
         (ready, wanted)
     };

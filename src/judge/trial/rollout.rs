@@ -93,8 +93,14 @@ fn check_round(finding: &mut Finding, evidence: &Evidence<'_>, round: &Rollout) 
         let window = Window::between(evidence, &from, &to)?;
         let gaps = window.gaps(&kinds(std::slice::from_ref(workload), &[]));
         f.watched(&gaps, |f| {
-            f.part(|f| check_replaced(f, evidence, workload, (&from, &to)));
-            f.part(|f| check_available(f, evidence, workload, &window, &from));
+            f.part(|f| {
+                if let Some(why) = replaces_nothing(evidence, workload, &from)? {
+                    f.check(true, why);
+                    return Ok(());
+                }
+                f.part(|f| check_replaced(f, evidence, workload, (&from, &to)));
+                check_available(f, evidence, workload, &window, &from)
+            });
             f.part(|f| check_images(f, evidence, round, &to));
         });
         Ok(())
@@ -102,10 +108,29 @@ fn check_round(finding: &mut Finding, evidence: &Evidence<'_>, round: &Rollout) 
     requests::check(finding, evidence, &from, &to);
 }
 
-/// Whether a rollout leaves a pod as it is: a partition leaves the pods below it.
+/// Says why a rollout replaces no pod, if it replaces none: the workload declares no pod, or a partition keeps them all.
+fn replaces_nothing(
+    evidence: &Evidence<'_>,
+    workload: &Workload,
+    from: &str,
+) -> Result<Option<String>, Missing> {
+    let (title, uid) = (workload.title(), uid(evidence, from, workload)?);
+    let before = State::at(evidence, from)?;
+    let Some(object) = before.object(workload) else { return Ok(None) };
+    if declared(&workload.kind, &object) == Some(0) {
+        return Ok(Some(format!("{title} declares no pod: its rollout replaces none")));
+    }
+    let pods = before.staying(uid);
+    let keeps_all = !pods.is_empty() && pods.iter().all(|pod| is_kept(workload, &object, pod));
+    let keeps_all = keeps_all && !is_on_delete(&object);
+    Ok(keeps_all.then(|| format!("{title}: its partition keeps every pod, and its rollout replaces none")))
+}
+
+/// Whether a rollout leaves a pod as it is: a partition, counted from the first ordinal, leaves the pods below it
+/// (`newVersionedStatefulSetPod` in `stateful_set_utils.go` of Kubernetes).
 fn is_kept(workload: &Workload, object: &Object<'_>, pod: &Object<'_>) -> bool {
-    workload.kind == "StatefulSet"
-        && ordinal(&workload.name, pod.name()).is_some_and(|n| n < partition(object))
+    let updated = object.number("/spec/ordinals/start").saturating_add(partition(object));
+    workload.kind == "StatefulSet" && ordinal(&workload.name, pod.name()).is_some_and(|n| n < updated)
 }
 
 /// Checks that the rollout brought its images to every pod that it replaces.

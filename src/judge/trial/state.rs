@@ -17,6 +17,8 @@ pub struct State<'r> {
     objects: BTreeMap<&'r str, (&'r str, Object<'r>)>,
     /// The owner of each ReplicaSet that was seen until then, by UID: a ReplicaSet may go before its pods.
     owners: BTreeMap<&'r str, &'r str>,
+    /// The UIDs of the objects that have declared a pod at any time, or say nothing about a number.
+    declaring: BTreeSet<&'r str>,
     /// The UIDs of the objects that controlled a pod which was seen until then, and of the pods.
     with_pods: BTreeSet<&'r str>,
 }
@@ -47,6 +49,9 @@ impl<'r> State<'r> {
         if kind == "Pod" {
             self.with_pods.insert(object.uid());
             self.with_pods.extend(object.controller().map(|owner| owner.2));
+        }
+        if declared(kind, &object) != Some(0) {
+            self.declaring.insert(object.uid());
         }
         match change {
             Change::Deleted => self.objects.remove(object.uid()),
@@ -91,7 +96,10 @@ impl<'r> State<'r> {
     /// [`Missing`] if no pod of the workload was recorded until then, although it should have pods.
     pub fn known_pods(&self, workload: &Workload, uid: &str) -> Result<Vec<Object<'r>>, Missing> {
         let is_above = |of: &&'r str| **of == *uid || self.owners.get(*of).is_some_and(|above| *above == uid);
-        let wants_none = self.object(workload).is_some_and(|o| declared(&workload.kind, &o) == Some(0));
+        let wants_none = match self.object(workload) {
+            Some(object) => declared(&workload.kind, &object) == Some(0),
+            None => !self.declaring.contains(uid),
+        };
         match wants_none || self.with_pods.iter().any(is_above) {
             true => Ok(self.pods(uid)),
             false => Err(Missing(format!("no pod of {} was recorded", workload.title()))),
@@ -143,6 +151,35 @@ pub fn declared(kind: &str, object: &Object<'_>) -> Option<i64> {
         "DaemonSet" => Some(object.number("/status/desiredNumberScheduled")),
         _ => None,
     }
+}
+
+/// Seconds in which a workload may have fewer pods than it declares after its count was raised.
+pub const LATELY: f64 = 30.0;
+
+/// Returns the least number of pods that a workload's object declared in the [`LATELY`] seconds before one, if an autoscaler may
+/// have raised it since; otherwise the number that it declares. Nothing waits for what an autoscaler does.
+pub fn declared_lately(
+    evidence: &Evidence<'_>,
+    state: &State<'_>,
+    workload: &Workload,
+    object: &Object<'_>,
+    at: f64,
+) -> Option<i64> {
+    let is_scaled = |scaler: Object<'_>| {
+        scaler.text("/metadata/namespace") == Some(&workload.namespace)
+            && scaler.text("/spec/scaleTargetRef/kind") == Some(&workload.kind)
+            && scaler.text("/spec/scaleTargetRef/name") == Some(&workload.name)
+    };
+    if !state.of_kind("HorizontalPodAutoscaler").any(is_scaled) {
+        return declared(&workload.kind, object);
+    }
+    let states = evidence.changes(&workload.kind).into_iter().filter_map(|(record, _, state)| {
+        let state = Object::new(state).ok().filter(|state| state.uid() == object.uid())?;
+        Some((record.mono_us as f64 / 1e6, declared(&workload.kind, &state)?))
+    });
+    let until: Vec<(f64, i64)> = states.filter(|(second, _)| *second <= at + AHEAD).collect();
+    let first = until.iter().rposition(|(second, _)| *second <= at - LATELY).unwrap_or_default();
+    until[first..].iter().map(|(_, count)| *count).min()
 }
 
 /// Whether a pod has succeeded or failed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::facts::Workload;
-use super::state::{State, at_mark, declared, node_of};
+use super::state::{LATELY, State, at_mark, declared, declared_lately, node_of};
 use crate::judge::lost::Touched;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Holds, Missing};
@@ -18,8 +18,9 @@ pub fn check_complete(
     super::state::uid(evidence, mark, workload)?;
     let span = evidence.mark(mark)?.mono_us as f64 / 1e6;
     let checks = at_mark(evidence, mark, |state| match state.object(workload) {
-        Some(object) => checks(state, workload, &object),
-        None if had_ended(evidence, workload) => {
+        Some(object) => grown(evidence, (state, span), workload, &object)
+            .unwrap_or_else(|| checks(state, workload, &object)),
+        None if had_ended(evidence, workload, f64::INFINITY) => {
             vec![(true.into(), format!("{} had ended before it was deleted", workload.title()))]
         }
         None if workload.kind == "Pod" => {
@@ -32,10 +33,33 @@ pub fn check_complete(
     Ok(())
 }
 
-/// Whether a Job was complete, or a bare pod had succeeded, in a recorded state: a Job may have a time to live.
-fn had_ended(evidence: &Evidence<'_>, workload: &Workload) -> bool {
-    let states =
-        evidence.changes(&workload.kind).into_iter().filter_map(|(_, _, state)| Object::new(state).ok());
+/// Returns the check of a workload whose count was raised lately, if it is not complete yet: an autoscaler may do that at any time.
+fn grown(
+    evidence: &Evidence<'_>,
+    (state, at): (&State<'_>, f64),
+    workload: &Workload,
+    object: &Object<'_>,
+) -> Option<Vec<(Holds, String)>> {
+    let least = declared_lately(evidence, state, workload, object, at)?;
+    let now = declared(&workload.kind, object)?;
+    if least >= now || checks(state, workload, object).iter().all(|(holds, _)| holds.is_met()) {
+        return None;
+    }
+    let ready = state.staying(object.uid()).iter().filter(|pod| pod.is_ready()).count() as i64;
+    let what = format!(
+        "{} was scaled from {least} to {now} within the last {LATELY:.0} s: {ready} pods ready",
+        workload.title()
+    );
+    Some(vec![((ready >= least).into(), what)])
+}
+
+/// Whether a Job was complete, or a bare pod had succeeded, in a state that was recorded until a second: a Job may have a time to
+/// live, and a drain deletes pods that are done.
+pub fn had_ended(evidence: &Evidence<'_>, workload: &Workload, until: f64) -> bool {
+    let all = evidence.changes(&workload.kind).into_iter();
+    let states = all
+        .filter(|(record, ..)| record.mono_us as f64 / 1e6 <= until)
+        .filter_map(|(_, _, state)| Object::new(state).ok());
     let mut own = states.filter(|o| {
         o.name() == workload.name && o.text("/metadata/namespace") == Some(workload.namespace.as_str())
     });

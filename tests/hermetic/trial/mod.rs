@@ -1,5 +1,6 @@
 //! The judges of a trial: a made-up trial passes, and each falsehood in it is found.
 
+mod declared;
 mod faults;
 mod files;
 mod invariants;

@@ -112,7 +112,7 @@ fn unready_for_a_moment(story: &mut Story) {
 }
 
 /// The bare pod has done its work.
-fn done(story: &mut Story, phase: &str) {
+pub fn done(story: &mut Story, phase: &str) {
     let mut pod = story.last_state("u-tool", "rollout DaemonSet/agent");
     pod["status"]["phase"] = json!(phase);
     pod["status"]["conditions"][0]["status"] = json!("False");
@@ -120,7 +120,7 @@ fn done(story: &mut Story, phase: &str) {
 }
 
 /// The bare pod is deleted.
-fn gone(story: &mut Story) {
+pub fn gone(story: &mut Story) {
     let pod = story.last_state("u-tool", "rolled-out DaemonSet/agent");
     let (kind, name, uid) = ("Pod".to_owned(), "tool".to_owned(), "u-tool".to_owned());
     story.insert_before(
