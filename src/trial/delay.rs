@@ -29,14 +29,19 @@ pub(in crate::trial) fn of_pod(spec: &PodSpec) -> Duration {
 /// As [`of_pod`], for a workload of a kind in a manifest or from the API: its pod template with `minReadySeconds`, and for pods
 /// that start one after another the sum.
 pub(in crate::trial) fn of_workload(kind: &str, body: &Value) -> Duration {
-    let after = body.pointer("/spec/minReadySeconds").and_then(Value::as_u64).unwrap_or_default();
     let own = declared::pod_spec(body).map(|spec| of_pod(&spec)).unwrap_or_default();
-    let one = own.saturating_add(Duration::from_secs(after)).min(LONGEST);
+    let one = own.saturating_add(available_after(body)).min(LONGEST);
     if !declared::is_ordered(kind, body) {
         return one;
     }
     let members = declared::count(kind, body, 0).min(MEMBERS);
     one * members + EACH * members.saturating_sub(1)
+}
+
+/// Returns `minReadySeconds` of a workload: a rollout waits that long after each pod that becomes ready.
+pub(in crate::trial) fn available_after(body: &Value) -> Duration {
+    let seconds = body.pointer("/spec/minReadySeconds").and_then(Value::as_u64);
+    Duration::from_secs(seconds.unwrap_or_default()).min(LONGEST)
 }
 
 /// Seconds until a container's startup probe has succeeded or failed for good.

@@ -288,7 +288,9 @@ fn budget(claim: &str, topology: &Topology, manifest: &Manifest) -> Duration {
 /// Returns the time for the pods of a workload to be replaced, one after another.
 fn one_by_one(manifest: &Manifest, workload: &Workload, workers: usize) -> Duration {
     let (count, turn) = pods(manifest, workload, workers);
-    let delay = workloads::object(manifest, workload).map(|o| delay::of_workload(&workload.kind, &o.body));
+    let body = workloads::object(manifest, workload).map(|object| &object.body);
+    let delay =
+        body.map(|body| delay::of_workload(&workload.kind, body) + count * delay::available_after(body));
     START + count * turn + delay.unwrap_or_default()
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{declared, workloads};
+use super::{declared, evictions, workloads};
 use crate::cluster::Topology;
 use crate::judge::trial::facts::Workload;
 use crate::manifest::Manifest;
+use crate::upgrade::EVICT_AGAIN;
 
 /// From a pod's creation until it is ready, without the delays of its probes.
 const START: Duration = Duration::from_millis(2500);
@@ -45,8 +46,10 @@ pub(in crate::trial) fn typical(claim: &str, topology: &Topology, manifest: &Man
             "node-loss" => timing.grace + timing.monitor_period / 2,
             "return" => BOOT + slowest(Pods::start),
             "drain" => {
-                let workers = u32::try_from(topology.workers()).unwrap_or(u32::MAX);
-                workers * (END + slowest(Pods::start))
+                // The first worker may have been lost, and has no pod then; every further one has all of them.
+                let further = u32::try_from(topology.workers()).unwrap_or(u32::MAX).saturating_sub(1);
+                let half = slowest(|pods| pods.drain(pods.count.div_ceil(2)));
+                half + further * slowest(|pods| pods.drain(pods.count))
             }
             "clean" => END,
             _ => return Duration::ZERO,
@@ -65,17 +68,19 @@ struct Pods {
     delay: Duration,
     /// How many pods a rollout replaces at a time.
     at_a_time: u32,
+    /// How many pods may be evicted at a time.
+    evicted: u32,
     is_ordered: bool,
 }
 
 impl Pods {
     fn all(manifest: &Manifest, topology: &Topology) -> Vec<Self> {
         let (workers, own) = (topology.workers(), workloads::declared(manifest, ""));
-        let of = |w: &Workload| Some(Self::of(&workloads::object(manifest, w)?.body, w, workers));
+        let of = |w: &Workload| Some(Self::of(manifest, &workloads::object(manifest, w)?.body, w, workers));
         own.iter().filter_map(of).collect()
     }
 
-    fn of(body: &Value, workload: &Workload, workers: usize) -> Self {
+    fn of(manifest: &Manifest, body: &Value, workload: &Workload, workers: usize) -> Self {
         let kind = workload.kind.clone();
         let spec = declared::pod_spec(body);
         let containers = spec.iter().flat_map(|spec| &spec.containers);
@@ -88,6 +93,7 @@ impl Pods {
             count,
             delay: Duration::from_secs(delay.min(3600)),
             // Of a Deployment a quarter more, rounded up.
+            evicted: evictions::at_a_time(manifest, body, count),
             at_a_time: if kind == "Deployment" { count.div_ceil(4).max(1) } else { 1 },
             is_ordered: declared::is_ordered(&kind, body),
             kind,
@@ -115,6 +121,15 @@ impl Pods {
             "Deployment" | "ReplicaSet" => self.start().max(END),
             _ => END + self.start(),
         }
+    }
+
+    /// A drain leaves the pods of a DaemonSet, and asks again for an eviction that a budget forbids.
+    fn drain(&self, here: u32) -> Duration {
+        if self.kind == "DaemonSet" {
+            return Duration::ZERO;
+        }
+        let rounds = here.div_ceil(self.evicted).max(1);
+        (rounds - 1) * self.start().max(EVICT_AGAIN) + END + self.start()
     }
 
     fn rolls(&self) -> bool {
@@ -147,6 +162,7 @@ mod tests {
         assert_eq!(of("rollout", "replicas: 3"), EACH_STEP + 3 * START + END);
         let late = "template: {spec: {containers: [{name: c, readinessProbe: {initialDelaySeconds: 10}}]}}";
         assert_eq!(of("ready", late), EACH_STEP + START + Duration::from_secs(10));
+        assert_eq!(of("drain", "replicas: 3"), EACH_STEP + 2 * (END + START));
         let absurd = format!("minReadySeconds: {}, {late}", u64::MAX);
         assert_eq!(of("ready", &absurd), EACH_STEP + START + Duration::from_secs(3600));
     }

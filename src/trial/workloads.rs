@@ -9,12 +9,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::watcher;
 
-use super::delay;
+use super::{delay, steady};
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::judge::trial::facts::{SETTLED, Settled, Workload};
 use crate::manifest::{Manifest, Object};
-use crate::scenario::Scenario;
+use crate::scenario::{Failure, Scenario};
 use crate::wait::daemon_sets::daemons_complete;
 use crate::wait::jobs::job_complete;
 use crate::wait::{self, Verdict, WaitError, pods};
@@ -37,7 +37,8 @@ pub fn declared(manifest: &Manifest, own: &str) -> Vec<Workload> {
         .objects()
         .iter()
         .filter(|o| is_one(o.api_version(), o.kind()) && !o.name().is_empty())
-        .filter(|o| o.body.pointer("/spec/replicas").is_none_or(|replicas| replicas != 0));
+        .filter(|o| o.body.pointer("/spec/replicas").is_none_or(|replicas| replicas != 0))
+        .filter(|o| o.kind() != "Job" || o.body.pointer("/spec/suspend") != Some(&true.into()));
     all.map(|object| of(object, own)).collect()
 }
 
@@ -72,8 +73,23 @@ pub fn object<'m>(manifest: &'m Manifest, workload: &Workload) -> Option<&'m Obj
 /// Waits until a workload is complete, and records the result for the judge. An error is the judge's, not the story's.
 pub async fn settle(s: &Scenario, step: &str, workload: &Workload, budget: Duration) -> bool {
     let began = Instant::now();
-    let ended = complete(s, workload, step != "ready", s.deadline().at_most(budget)).await;
-    settled(s, step, workload, (began.elapsed(), budget), ended.err().map(|e| chain(&e)))
+    let ended = complete_for_good(s, workload, step != "ready", s.deadline().at_most(budget)).await;
+    settled(s, step, workload, (began.elapsed(), budget), ended.err().map(|error| chain(&*error)))
+}
+
+/// Waits until a workload is complete, and none of its containers has just ended with an error.
+async fn complete_for_good(
+    s: &Scenario,
+    workload: &Workload,
+    was_ready: bool,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    loop {
+        complete(s, workload, was_ready, deadline).await?;
+        if workload.kind == "Job" || steady::stays(s, workload, deadline).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// Records the result of a wait.
@@ -165,7 +181,8 @@ mod tests {
                     {apiVersion: v1, kind: Pod, metadata: {generateName: c-}}\n---\n\
                     {apiVersion: batch/v1, kind: Job, metadata: {name: d}}\n---\n\
                     {apiVersion: v1, kind: Service, metadata: {name: e}}\n---\n\
-                    {apiVersion: apps/v1, kind: Deployment, metadata: {name: idle}, spec: {replicas: 0}}\n";
+                    {apiVersion: apps/v1, kind: Deployment, metadata: {name: idle}, spec: {replicas: 0}}\n---\n\
+                    {apiVersion: batch/v1, kind: Job, metadata: {name: queued}, spec: {suspend: true}}\n";
         let found = declared(&Manifest::read("m.yaml", text).unwrap(), "");
         let titles: Vec<String> = found.iter().map(Workload::subject).collect();
         assert_eq!(titles, ["shop/Deployment/a", "Job/d"]);

@@ -64,10 +64,15 @@ pub(super) fn not_ready(unready: &BTreeSet<String>) -> String {
     if names.is_empty() { String::new() } else { format!(", not ready: {}", names.join(", ")) }
 }
 
+/// Reports whether so many pods of so many must stay that none of them may go.
+pub(super) fn never_allows(desired: i32, expected: i32) -> bool {
+    expected > 0 && desired >= expected
+}
+
 impl BudgetFacts {
     /// Reports whether the budget never allows an eviction, because all of its pods must stay healthy.
     pub fn never_allows(&self) -> bool {
-        self.expected > 0 && self.desired >= self.expected
+        never_allows(self.desired, self.expected)
     }
 
     /// Reports whether the API evicts this pod although the budget allows no disruption: the pod is not ready, and

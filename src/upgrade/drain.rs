@@ -11,7 +11,7 @@ use kube::core::{Selector, SelectorExt as _, Status};
 use kube::runtime::watcher;
 use kube::{Resource as _, ResourceExt as _};
 
-use super::disruption::not_ready;
+use super::disruption::{never_allows, not_ready};
 use super::error::UpgradeError;
 use crate::client::{ApiError, Client};
 use crate::cluster::ready::cordon::{self, SOON, patient};
@@ -20,7 +20,10 @@ use crate::wait::deployments::HASH_LABEL;
 use crate::wait::{self, Verdict, check, pods};
 
 /// Pause between two tries of an eviction that a budget forbids; the same as in kubectl.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const EVICT_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long an eviction waits for a budget that keeps all of its pods: somebody may be changing it.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// Cordons the node and evicts its pods in parallel; returns their names, `namespace/name`.
 ///
@@ -106,8 +109,12 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
                 // The pod is already gone.
                 error if error.is_not_found() => return Ok(()),
                 error if error.code() == Some(429) => {
-                    last = forbidden(client, pod, &budgets_of(client, pod).await, &error.text).await;
-                    AGAIN
+                    let budgets = budgets_of(client, pod).await;
+                    last = forbidden(client, pod, &budgets, &error.text).await;
+                    match deadline.waited() >= KEPT && budgets.iter().any(keeps_all) {
+                        true => deadline.remaining(),
+                        false => EVICT_AGAIN,
+                    }
                 }
                 error if error.code() == Some(500) => match budgets_of(client, pod).await.as_slice() {
                     // The API refuses every eviction of a pod that two budgets count (`EvictionREST.Create`).
@@ -168,6 +175,13 @@ async fn budgets_of(client: &Client, pod: &Pod) -> Vec<PodDisruptionBudget> {
     let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
     let listed = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
     listed.into_iter().filter(|b| counts(b, pod)).collect()
+}
+
+/// Reports whether a budget keeps all of its pods, by its status for its present spec.
+fn keeps_all(budget: &PodDisruptionBudget) -> bool {
+    let status = budget.status.clone().unwrap_or_default();
+    status.observed_generation == budget.meta().generation
+        && never_allows(status.desired_healthy, status.expected_pods)
 }
 
 /// Returns the counted pods that use up a budget because they are not ready.
@@ -267,6 +281,18 @@ mod tests {
             "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]},
         });
         serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn a_budget_keeps_all_of_its_pods_by_its_newest_status() {
+        let keeps = |generation: i64, desired: i32, expected: i32| {
+            let status = json!({"observedGeneration": 2, "currentHealthy": 1, "desiredHealthy": desired,
+                                            "expectedPods": expected, "disruptionsAllowed": 0});
+            let budget = json!({"metadata": {"name": "b", "generation": generation}, "status": status});
+            keeps_all(&serde_json::from_value(budget).unwrap())
+        };
+        assert!(keeps(2, 1, 1) && keeps(2, 3, 2));
+        assert!(!keeps(2, 1, 2) && !keeps(2, 0, 0) && !keeps(3, 1, 1));
     }
 
     /// Each run of a CronJob is another Job, and each template of a Deployment is another ReplicaSet.

@@ -2,8 +2,10 @@
 //! does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::json;
@@ -11,7 +13,7 @@ use serde_json::json;
 use super::super::file::{Container, RolloutPart};
 use super::super::ground::{Ground, time_for};
 use super::super::pods::pods_of;
-use super::super::{probes, workloads};
+use super::super::{delay, probes, workloads};
 use crate::judge::trial::facts::{ROLLOUTS, Rollout, Workload};
 use crate::scenario::Failure;
 
@@ -112,10 +114,21 @@ async fn one(ground: &Ground<'_>, workload: &Workload, part: Option<&RolloutPart
     let patch = Patch::Strategic(json!({ "spec": { "template": template } }));
     api(ground, workload).patch(&workload.name, &PatchParams::default(), &patch).await?;
     let pods = pods_of(s, workload).await?;
-    workloads::settle(s, "rollout", workload, time_for(&pods) + ground.delay(workload)).await;
+    let time = time_for(&pods) + ground.delay(workload) + available_after(ground, workload) * count(&pods);
+    workloads::settle(s, "rollout", workload, time).await;
     probes::answered(ground).await;
     s.mark(&format!("rolled-out {place}"));
     Ok(())
+}
+
+/// How long a rollout waits after each pod that became ready.
+fn available_after(ground: &Ground<'_>, workload: &Workload) -> Duration {
+    let object = workloads::object(&ground.manifest, workload);
+    object.map(|object| delay::available_after(&object.body)).unwrap_or_default()
+}
+
+fn count(pods: &[Pod]) -> u32 {
+    u32::try_from(pods.len()).unwrap_or(u32::MAX)
 }
 
 /// Whether the manifest says that a workload's pods are only replaced when somebody deletes them.
