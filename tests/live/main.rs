@@ -12,4 +12,5 @@ mod refusals;
 mod session;
 mod suites;
 mod trial;
+mod trial_fails;
 mod upgrade_kills;

@@ -196,7 +196,7 @@ async fn an_operator_is_installed_tried_and_removed() -> anyhow::Result<()> {
 }
 
 /// Runs `seatrial trial` with one of the manifests, and returns the claims of its report.
-async fn claims_of(file: &str, words: &[&str]) -> anyhow::Result<Vec<Value>> {
+pub async fn claims_of(file: &str, words: &[&str]) -> anyhow::Result<Vec<Value>> {
     let image = in_run(&[], async |run| Ok(run.images.workloads["nginx-new"].reference.clone())).await?;
     let output = tempfile::tempdir()?;
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/trial").join(file);
