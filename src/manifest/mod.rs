@@ -217,6 +217,16 @@ impl Object {
         self.body["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty())
     }
 
+    /// The spec of its pods: of Kubernetes' own kinds by their schema, of a custom resource `spec.template.spec`.
+    pub(crate) fn pod_spec(&self) -> Option<&Value> {
+        if !kinds::is_own(self.api_version()) {
+            return self.body.pointer("/spec/template/spec");
+        }
+        let template = kinds::pod_template(self.api_version(), self.kind())?;
+        let mut steps = template.split('.').filter(|step| !step.is_empty()).chain(["spec"]);
+        steps.try_fold(&self.body, |value, step| value.get(step))
+    }
+
     /// Whether it is of this group and kind. Another group's kind of the same name is a different kind.
     fn is(&self, group: &str, kind: &str) -> bool {
         self.kind() == kind && kinds::group(self.api_version()) == group

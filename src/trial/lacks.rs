@@ -168,13 +168,7 @@ fn unprovisioned(manifest: &Manifest, claim: &Value, has: &Has) -> Option<String
 
 /// Images that are pulled although they were loaded, and pull secrets that do not exist.
 fn pulls(manifest: &Manifest, object: &Object, loaded: &[&str]) -> Vec<String> {
-    let template = &object.body["spec"]["template"]["spec"];
-    let job = &object.body["spec"]["jobTemplate"]["spec"]["template"]["spec"];
-    let pod = match object.kind() {
-        "Pod" => &object.body["spec"],
-        "CronJob" => job,
-        _ => template,
-    };
+    let Some(pod) = object.pod_spec() else { return Vec::new() };
     let each = |key: &str| pod[key].as_array().into_iter().flatten();
     let mut found = Vec::new();
     for container in each("containers").chain(each("initContainers")) {

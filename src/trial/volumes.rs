@@ -25,8 +25,9 @@ pub fn declared(manifest: &Manifest) -> BTreeSet<String> {
             found.extend(creatable(&spec["hostPath"]).map(str::to_owned));
             found.extend(spec["local"]["path"].as_str().map(str::to_owned));
         } else {
-            let template = object.body.pointer("/spec/template/spec/volumes");
-            let volumes = template.or_else(|| object.body.pointer("/spec/volumes")).and_then(Value::as_array);
+            // Some custom resources have volumes in their own spec.
+            let of_pods = object.pod_spec().and_then(|spec| spec.get("volumes"));
+            let volumes = of_pods.or_else(|| object.body.pointer("/spec/volumes")).and_then(Value::as_array);
             let paths = volumes.into_iter().flatten().filter_map(|v| creatable(&v["hostPath"]));
             found.extend(paths.map(str::to_owned));
         }
@@ -100,6 +101,14 @@ mod tests {
                 "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{volumes: [{{name: v, hostPath: {{path: /mnt/x, type: {kind}}}}}]}}}}"
             );
             assert_eq!(declared(&Manifest::read("m.yaml", &pod).unwrap()).len(), taken, "{kind}");
+            let job = format!(
+                "{{apiVersion: batch/v1, kind: CronJob, metadata: {{name: a}}, spec: {{jobTemplate: {{spec: {{template: {{spec: {{volumes: [{{name: v, hostPath: {{path: /mnt/x, type: {kind}}}}}]}}}}}}}}}}}}"
+            );
+            assert_eq!(
+                declared(&Manifest::read("m.yaml", &job).unwrap()).len(),
+                taken,
+                "{kind} of a CronJob"
+            );
         }
     }
 
