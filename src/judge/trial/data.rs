@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::facts::Workload;
 use super::fault::{Fault, LOSS};
-use super::files::{Compared, compare, files, missing, share_a_file, some};
+use super::files::{Compared, compare, files, missing, servers, share_a_file, some};
 use super::rules::{self, DataRule, Fate};
 use super::state::{State, node_of, uid};
-use super::volumes::{self, Volume, pinned_by};
+use super::volumes::{self, Volume, may_move};
 use super::{kinds, summarise, workloads};
 use crate::judge::locality::{Listing, listing};
 use crate::judge::object::Object;
@@ -21,7 +21,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let workloads = workloads(evidence)?;
     let fault = Fault::of(evidence)?;
     fault.check(finding, evidence, LOSS)?;
-    let volumes = ["PersistentVolume", "PersistentVolumeClaim"];
+    let volumes = ["Node", "PersistentVolume", "PersistentVolumeClaim"];
     let gaps = evidence.gaps(evidence.between("node-loss", "node-lost")?, &kinds(&workloads, &volumes));
     let rules = rules::of_volumes(finding, evidence)?;
     let mut met = BTreeSet::new();
@@ -69,23 +69,23 @@ fn check(
     if volumes.is_empty() {
         finding.check(true, format!("{title} had no volume on the disk of {node}"));
     }
-    let (heirs, coming) = replacements(evidence, workload, node)?;
+    let heirs = replacements(evidence, workload, node)?;
     let state = State::at(evidence, "node-loss")?;
+    let lost = State::at(evidence, "node-lost")?;
     let mut seen: Vec<Volume<'_>> = Vec::new();
     for (pod, volume) in volumes {
         let rule = rules.iter().find(|rule| volume.is_called(&rule.volume));
         met.extend(rule.map(|rule| rule.volume.clone()));
         let Some(path) = volume.path else {
-            let (pod, name) = (pod.name(), volume.name);
-            let what = format!("{title}: volume {name} of {pod} is an emptyDir: lost with its pod");
+            let (pod, name, is) = (pod.name(), volume.name, &volume.what);
+            let what = format!("{title}: volume {name} of {pod} is {is}: lost with its pod");
             decide(finding, rule, (Fate::Lost, true), what);
             continue;
         };
         // Several pods of a workload on the node may share one volume.
         if !seen.contains(&volume) {
-            let coming = coming.as_deref();
-            let loose = workload.kind == "StatefulSet" && pinned_by(&state, &pod, node)?.is_none();
-            let place = Place { evidence, title: &title, node, path, volume: &volume, coming, rule, loose };
+            let hold = hold((&state, &lost), workload, &pod)?;
+            let place = Place { evidence, title: &title, node, path, volume: &volume, rule, hold };
             finding.part(|f| place.check(f, &heirs));
         }
         seen.push(volume);
@@ -110,25 +110,56 @@ struct Heir<'r> {
     volumes: Vec<Volume<'r>>,
 }
 
-/// Returns the pods of a workload that came after the loss and run on another node, and in words one that has another node and
-/// does not run.
-fn replacements<'r>(
-    evidence: &Evidence<'r>,
-    workload: &Workload,
-    node: &str,
-) -> Result<(Vec<Heir<'r>>, Option<String>), Missing> {
+/// The pods in place of those on the lost node.
+struct Heirs<'r> {
+    running: Vec<Heir<'r>>,
+    /// In words, one that has another node and does not run.
+    coming: Option<String>,
+    /// The name of one that has no node.
+    unplaced: Option<&'r str>,
+}
+
+/// Returns the pods of a workload that came after the loss and are not on the lost node.
+fn replacements<'r>(evidence: &Evidence<'r>, workload: &Workload, node: &str) -> Result<Heirs<'r>, Missing> {
     let uid = uid(evidence, "node-loss", workload)?;
     let (before, state) = (State::at(evidence, "node-loss")?, State::at(evidence, "node-lost")?);
     let old = before.pods(uid);
     let is_new = |pod: &Object<'_>| node_of(pod) != node && old.iter().all(|o| o.uid() != pod.uid());
     let runs = |pod: &Object<'_>| pod.is_ready() || pod.text("/status/phase") == Some("Running");
-    let heirs = state.pods(uid).into_iter().filter(|pod| is_new(pod) && runs(pod));
-    let heirs = heirs.map(|pod| Ok(Heir { node: node_of(&pod), volumes: volumes::of(&state, &pod)? }));
+    let running = state.pods(uid).into_iter().filter(|pod| is_new(pod) && runs(pod));
+    let running = running.map(|pod| Ok(Heir { node: node_of(&pod), volumes: volumes::of(&state, &pod)? }));
     let is_pending = |pod: &Object<'_>| pod.text("/status/phase") == Some("Pending");
-    let coming = |pod: &Object<'_>| is_new(pod) && !node_of(pod).is_empty() && is_pending(pod);
-    let coming = state.staying(uid).into_iter().find(coming);
-    let coming = coming.map(|pod| format!("{} is on {}", pod.name(), node_of(&pod)));
-    Ok((heirs.collect::<Result<_, _>>()?, coming))
+    let pending = state.staying(uid).into_iter().filter(|pod| is_new(pod) && is_pending(pod));
+    let (unplaced, coming): (Vec<_>, Vec<_>) = pending.partition(|pod| node_of(pod).is_empty());
+    let coming = coming.first().map(|pod| format!("{} is on {}", pod.name(), node_of(pod)));
+    let unplaced = unplaced.first().map(Object::name);
+    Ok(Heirs { running: running.collect::<Result<_, _>>()?, coming, unplaced })
+}
+
+/// What keeps the files of a pod from being left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Any other pod of the workload would be placed on the same node, or no other pod takes its place.
+    Pinned,
+    /// The pod still has its place, although Kubernetes may give it to another pod on another node.
+    Kept,
+    /// The pod has lost its place, and nothing pins another pod to the node.
+    Loose,
+}
+
+/// Returns what keeps the files of a pod of a workload from being left behind, by the states at the loss and at its end.
+fn hold(
+    (before, after): (&State<'_>, &State<'_>),
+    workload: &Workload,
+    pod: &Object<'_>,
+) -> Result<Hold, Missing> {
+    if matches!(workload.kind.as_str(), "DaemonSet" | "Pod") || !may_move(before, pod, node_of(pod))? {
+        return Ok(Hold::Pinned);
+    }
+    let now = after.of_kind("Pod").find(|now| now.uid() == pod.uid());
+    // The controller of a StatefulSet makes no other pod of the name until the old one is gone.
+    let is_kept = now.is_some_and(|now| workload.kind == "StatefulSet" || !now.is_terminating());
+    Ok(if is_kept { Hold::Kept } else { Hold::Loose })
 }
 
 /// A volume on the lost node.
@@ -138,16 +169,13 @@ struct Place<'a, 'r> {
     node: &'a str,
     path: &'a str,
     volume: &'a Volume<'r>,
-    /// A pod in place of one on the lost node that has another node and does not run, in words.
-    coming: Option<&'a str>,
     /// What the trial expects of the volume.
     rule: Option<&'a DataRule>,
-    /// Whether Kubernetes may place a replacement on another node: a StatefulSet's pod only stays because it is not replaced.
-    loose: bool,
+    hold: Hold,
 }
 
 impl Place<'_, '_> {
-    fn check(&self, finding: &mut Finding, heirs: &[Heir<'_>]) -> Result<(), Missing> {
+    fn check(&self, finding: &mut Finding, heirs: &Heirs<'_>) -> Result<(), Missing> {
         let Self { title, node, path, .. } = self;
         let before = listing(self.evidence, "before-loss", node, path)?;
         let files = files(&before);
@@ -156,14 +184,14 @@ impl Place<'_, '_> {
                 .unsure(format!("{title}: {path} on {node} was empty from the start, so nothing is shown"));
             return Ok(());
         }
-        if let (true, Some(pod)) = (heirs.is_empty(), self.coming) {
+        if let (true, Some(pod)) = (heirs.running.is_empty(), &heirs.coming) {
             finding.unsure(format!(
                 "{title}: {pod}, and does not run yet: nothing shows what becomes of {path}"
             ));
-        } else if heirs.is_empty() {
-            self.check_waits(finding, &before);
+        } else if heirs.running.is_empty() {
+            self.check_waits(finding, &before, heirs.unplaced);
         }
-        for heir in heirs {
+        for heir in &heirs.running {
             let own = heir.volumes.iter().find(|v| v.name == self.volume.name).and_then(|v| v.path);
             match own {
                 Some(own) => _ = finding.part(|f| self.check_heir(f, &before, heir.node, own)),
@@ -182,11 +210,10 @@ impl Place<'_, '_> {
         Ok(())
     }
 
-    /// Checks that the files of a volume without a replacement are still on its node.
-    fn check_waits(&self, finding: &mut Finding, before: &Listing<'_>) {
+    /// Checks that the files of a volume without a running replacement are still on its node.
+    fn check_waits(&self, finding: &mut Finding, before: &Listing<'_>, unplaced: Option<&str>) {
         let Self { title, node, path, .. } = self;
         let count = files(before).len();
-        let waits = format!("{title}: {path} waits for its node {node}, with {count} files");
         let kept = listing(self.evidence, "during-loss", node, path).ok();
         match kept.map(|kept| (kept.incomplete, share_a_file(before, &kept))) {
             Some((Some(why), _)) => {
@@ -197,13 +224,33 @@ impl Place<'_, '_> {
                 let what = format!("{title}: all {count} files vanished from {path} on {node}");
                 decide(finding, self.rule, (Fate::Lost, false), what);
             }
-            Some((None, true)) | None if self.loose && self.rule.is_none() => {
-                let what = &self.volume.what;
-                finding
-                    .unsure(format!("{waits}, and nothing keeps a replacement there: {what}. hint: {PIN}"));
-            }
-            Some((None, true)) | None => decide(finding, self.rule, (Fate::Waits, true), waits),
+            Some((None, true)) | None => self.check_kept(finding, count, unplaced),
         }
+    }
+
+    /// Checks that the files that stayed wait there for their pod.
+    fn check_kept(&self, finding: &mut Finding, count: usize, unplaced: Option<&str>) {
+        let Self { title, node, path, .. } = self;
+        let waits = format!("{title}: {path} waits for its node {node}, with {count} files");
+        if self.hold == Hold::Pinned || self.hold == Hold::Kept && self.rule.is_some() {
+            return decide(finding, self.rule, (Fate::Waits, true), waits);
+        }
+        let what = match (self.hold, unplaced) {
+            (Hold::Loose, Some(pod)) => {
+                format!("{title}: {path} on {node} still has its {count} files, and {pod} has no node yet")
+            }
+            (Hold::Loose, None) => {
+                format!("{title}: {path} on {node} still has its {count} files, and no replacement runs")
+            }
+            _ => waits,
+        };
+        match self.rule {
+            None => {
+                let why = &self.volume.what;
+                finding.unsure(format!("{what}, and nothing keeps a replacement there: {why}. hint: {PIN}"))
+            }
+            Some(rule) => finding.unsure(format!("{what}: whether it is `{}` is not shown", rule.is.word())),
+        };
     }
 
     /// Checks that a replacement found the files.
@@ -217,6 +264,7 @@ impl Place<'_, '_> {
         let Self { title, path, .. } = self;
         let there = listing(self.evidence, "before-loss", on, own)?;
         let at = format!("{title}: {own} on {on}");
+        let others = servers(before, &there).filter(|(was, is)| was != is);
         match compare(before, &there) {
             Compared::Same { proved: true } if before.incomplete.or(there.incomplete).is_none() => {
                 let what =
@@ -224,46 +272,58 @@ impl Place<'_, '_> {
                 decide(finding, self.rule, (Fate::Follows, true), what);
                 return Ok(());
             }
-            Compared::Same { .. } | Compared::Partly => {
+            // The files of two servers have the same names.
+            Compared::Same { .. } | Compared::Partly if others.is_none() => {
                 finding.unsure(format!(
                     "{at} had some of the files before: nothing shows whether it is the same volume"
                 ));
                 return Ok(());
             }
-            Compared::None => {}
+            _ => {}
         }
-        if let Some(why) = there.incomplete {
+        if let Some(why) = there.incomplete.filter(|_| others.is_none()) {
             finding.unsure(format!("{at} lacks the files, as far as it was listed: {why}"));
             return Ok(());
         }
-        // The application itself may have copied its files.
-        if let Ok(now) = listing(self.evidence, "during-loss", on, own) {
-            match compare(before, &now) {
-                Compared::Same { proved: true } => {
-                    let what = format!("{at} has the same files, which came after the loss");
-                    decide(finding, self.rule, (Fate::Follows, true), what);
-                    return Ok(());
-                }
-                Compared::Same { proved: false } => {
-                    finding.unsure(format!(
-                        "{at} has files of the same names and sizes: nothing shows whether they are copies"
-                    ));
-                    return Ok(());
-                }
-                Compared::Partly | Compared::None => {}
-            }
+        if self.check_copied(finding, before, (on, own)) {
+            return Ok(());
         }
-        self.check_lost(finding, before, (on, own), there.is_empty())
+        let how = match others {
+            _ if there.is_empty() => format!("an EMPTY {own}"),
+            Some((was, is)) => format!("other files in {own} (server_uuid {is}, not {was})"),
+            None => format!("other files in {own}"),
+        };
+        self.check_lost(finding, before, &format!("{on} with {how}"))
     }
 
-    /// Checks where the files are that a replacement did not find.
-    fn check_lost(
-        &self,
-        finding: &mut Finding,
-        before: &Listing<'_>,
-        (on, own): (&str, &str),
-        empty: bool,
-    ) -> Result<(), Missing> {
+    /// Checks whether the application itself has copied its files to another node. Returns whether a check was added.
+    fn check_copied(&self, finding: &mut Finding, before: &Listing<'_>, (on, own): (&str, &str)) -> bool {
+        let Ok(now) = listing(self.evidence, "during-loss", on, own) else { return false };
+        let at = format!("{}: {own} on {on}", self.title);
+        let server = servers(before, &now);
+        match (compare(before, &now), server) {
+            (Compared::Same { proved: true }, _) => {
+                let what = format!("{at} has the same files, which came after the loss");
+                decide(finding, self.rule, (Fate::Follows, true), what);
+            }
+            (Compared::Same { .. } | Compared::Partly, Some((was, is))) if was == is => {
+                finding.unsure(format!(
+                    "{at} has files of the same server (server_uuid {is}), which came after the loss: nothing shows \
+                     whether all are copies"
+                ));
+            }
+            (Compared::Same { .. }, None) => {
+                finding.unsure(format!(
+                    "{at} has files of the same names and sizes: nothing shows whether they are copies"
+                ));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Checks where the files are that a replacement did not find, which came up at a place in words.
+    fn check_lost(&self, finding: &mut Finding, before: &Listing<'_>, place: &str) -> Result<(), Missing> {
         let Self { title, node, path, volume, .. } = self;
         let kept = listing(self.evidence, "during-loss", node, path)?;
         let gone = missing(before, &kept);
@@ -282,9 +342,7 @@ impl Place<'_, '_> {
             }
             return Ok(());
         }
-        let how = if empty { format!("an EMPTY {own}") } else { format!("other files in {own}") };
-        let what =
-            format!("{title} came up on {on} with {how}: {}; {count} files stayed on {node}", volume.what);
+        let what = format!("{title} came up on {place}: {}; {count} files stayed on {node}", volume.what);
         let is_expected = self.rule.is_some_and(|rule| rule.is == Fate::LeftBehind);
         let what = if is_expected { what } else { format!("{what}. hint: {PIN}") };
         decide(finding, self.rule, (Fate::LeftBehind, false), what);

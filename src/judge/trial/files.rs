@@ -54,6 +54,12 @@ pub fn share_a_checksum(before: &Listing<'_>, now: &Listing<'_>) -> bool {
     files(before).iter().any(is_same)
 }
 
+/// Returns the server ids of both listings, if both are known. Files of another server are not the same files, whatever their
+/// names are.
+pub fn servers<'r>(before: &Listing<'r>, now: &Listing<'r>) -> Option<(&'r str, &'r str)> {
+    before.server_uuid.zip(now.server_uuid)
+}
+
 /// Names at most five of some files.
 pub fn some(paths: &[&str]) -> String {
     match paths {

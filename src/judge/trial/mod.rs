@@ -79,6 +79,7 @@ pub static DATA: Claim =
         "DaemonSet",
         "Deployment",
         "Job",
+        "Node",
         "PersistentVolume",
         "PersistentVolumeClaim",
         "Pod",

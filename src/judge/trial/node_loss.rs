@@ -108,7 +108,7 @@ pub fn check(
         let place = Place { marks: loss.marks, node, is_lost: true, short: short.as_deref() };
         during::check_at_end(finding, evidence, (workload, uid), place, rule)?;
         if workload.kind == "StatefulSet" {
-            check_one_of_a_name(finding, evidence, (workload, uid), loss.marks)?;
+            check_one_of_a_name(finding, evidence, (workload, &[uid]), loss.marks)?;
         }
         return Ok(());
     }
@@ -119,7 +119,7 @@ pub fn check(
                 true => check_moved(finding, evidence, (workload, uid), loss)?,
                 false => check_stays(finding, evidence, (workload, uid), &there, loss)?,
             }
-            check_one_of_a_name(finding, evidence, (workload, uid), loss.marks)?;
+            check_one_of_a_name(finding, evidence, (workload, &[uid]), loss.marks)?;
         }
         "DaemonSet" => {
             let pods: Vec<&str> = there.iter().map(Object::name).collect();
@@ -314,32 +314,33 @@ fn check_stays(
     Ok(())
 }
 
-/// Checks that a StatefulSet never had two living pods of one name between two marks.
+/// Checks that a StatefulSet never had two living pods of one name between two marks. The set has several UIDs if it was deleted and
+/// created again.
 pub fn check_one_of_a_name(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
-    (workload, uid): (&Workload, &str),
+    (workload, uids): (&Workload, &[&str]),
     (from, to): (&str, &str),
 ) -> Result<(), Missing> {
     let title = workload.title();
     let all = State::after(evidence);
     let mut living: BTreeMap<&str, &str> = BTreeMap::new();
-    for pod in State::at(evidence, from)?.pods(uid) {
+    let before = State::at(evidence, from)?;
+    for pod in uids.iter().flat_map(|uid| before.pods(uid)) {
         living.insert(pod.name(), pod.uid());
     }
     let mut twins: Vec<&str> = Vec::new();
     let between = evidence.between(from, to)?;
     for record in between {
         let Event::ObjectChanged { change, kind, object, .. } = &record.event else { continue };
-        let Some(pod) = Object::new(object).ok().filter(|pod| kind == "Pod" && all.is_of(pod, uid)) else {
-            continue;
-        };
+        let Some(pod) = Object::new(object).ok().filter(|_| kind == "Pod") else { continue };
         let of_name = living.get(pod.name()).copied();
         if *change == Change::Deleted || is_over(&pod) {
+            // A pod that ends may have been orphaned before, and has no owner then.
             if of_name == Some(pod.uid()) {
                 living.remove(pod.name());
             }
-        } else {
+        } else if uids.iter().any(|uid| all.is_of(&pod, uid)) {
             if of_name.is_some_and(|other| other != pod.uid()) {
                 twins.push(pod.name());
             }

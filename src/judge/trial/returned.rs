@@ -2,7 +2,7 @@
 
 use super::data::on_lost_node;
 use super::facts::{self, Workload};
-use super::files::{missing, share_a_checksum, some};
+use super::files::{missing, servers, share_a_checksum, some};
 use super::node_loss::check_one_of_a_name;
 use super::state::{State, at_mark, node_of, uid};
 use super::workloads::check_complete;
@@ -25,7 +25,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             if workload.kind == "StatefulSet" {
                 f.part(|f| {
                     let uid = uid(evidence, "return", workload)?;
-                    check_one_of_a_name(f, evidence, (workload, uid), ("return", "returned"))
+                    check_one_of_a_name(f, evidence, (workload, &[uid]), ("return", "returned"))
                 });
             }
             f.part(|f| check_files(f, evidence, workload));
@@ -71,7 +71,7 @@ fn check_files(finding: &mut Finding, evidence: &Evidence<'_>, workload: &Worklo
             let gone = missing(&before, &after);
             let all = before.entries.len();
             let during = listing(evidence, "during-loss", &node, path);
-            if let Some((was, is)) = before.server_uuid.zip(after.server_uuid).filter(|(was, is)| was != is) {
+            if let Some((was, is)) = servers(&before, &after).filter(|(was, is)| was != is) {
                 finding.check(
                     false,
                     format!("{title}: {path} on {node} belongs to another server: its server_uuid was {was} and is {is}"),

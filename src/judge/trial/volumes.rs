@@ -17,7 +17,7 @@ pub struct Volume<'r> {
     pub name: &'r str,
     /// The names of its claim and of its PersistentVolume, if it has them.
     pub others: Vec<String>,
-    /// The path on the node; none for an emptyDir, which lies in the pod's own folder.
+    /// The path on the node; none for a volume that lives only as long as its pod.
     pub path: Option<&'r str>,
     /// What the volume is, in words.
     pub what: String,
@@ -60,6 +60,14 @@ fn on_disk<'r>(
         let what = "its volume is a hostPath, which each node has for itself".into();
         return Ok(path.map(|path| Volume { name, others: Vec::new(), path: Some(path), what }));
     }
+    if let Some(claim) = ephemeral_claim(pod, volume) {
+        // The claim is deleted with its pod, and another pod gets a claim of its own, wherever the volume is. Source:
+        // Kubernetes' documentation, "Ephemeral Volumes: Lifecycle and PersistentVolumeClaim".
+        let found = state.named("PersistentVolumeClaim", pod.namespace(), &claim);
+        let disk = found.and_then(|claim| claim.text("/spec/volumeName")).map(str::to_owned);
+        let others = [claim].into_iter().chain(disk).collect();
+        return Ok(Some(Volume { name, others, path: None, what: "a generic ephemeral volume".into() }));
+    }
     if volume.pointer("/persistentVolumeClaim/readOnly") == Some(&Value::Bool(true)) {
         return Ok(None);
     }
@@ -75,6 +83,12 @@ fn on_disk<'r>(
     Ok(Some(Volume { name, others, path: Some(path), what }))
 }
 
+/// Returns the name of the claim that Kubernetes makes for a generic ephemeral volume of a pod; none for other volumes.
+fn ephemeral_claim(pod: &Object<'_>, volume: &Value) -> Option<String> {
+    let name = volume["name"].as_str().unwrap_or_default();
+    volume.get("ephemeral").map(|_| format!("{}-{name}", pod.name()))
+}
+
 /// Returns the claim of a pod's volume and the PersistentVolume that it is bound to; none if the volume has no claim, or if the claim is
 /// not bound.
 fn disk_of<'r>(
@@ -82,10 +96,8 @@ fn disk_of<'r>(
     pod: &Object<'r>,
     volume: &Value,
 ) -> Result<Option<(String, Object<'r>)>, Missing> {
-    let name = volume["name"].as_str().unwrap_or_default();
-    let of_pod = volume.get("ephemeral").map(|_| format!("{}-{name}", pod.name()));
     let named = volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str).map(str::to_owned);
-    let Some(claim) = named.or(of_pod) else { return Ok(None) };
+    let Some(claim) = named.or_else(|| ephemeral_claim(pod, volume)) else { return Ok(None) };
     let namespace = pod.namespace();
     let found = state.named("PersistentVolumeClaim", namespace, &claim);
     let found =
@@ -124,11 +136,30 @@ struct Term<'t> {
 /// # Errors
 /// [`Missing`] if the node, a claim of the pod or its volume was not recorded.
 pub fn pinned_by(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<Option<String>, Missing> {
+    pinned(state, (pod, pod.entries("/spec/volumes").iter().collect()), node)
+}
+
+/// Whether nothing pins another pod of the same template to the node of a pod. The pod's generic ephemeral volumes pin only the
+/// pod itself.
+///
+/// # Errors
+/// As [`pinned_by`].
+pub fn may_move(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<bool, Missing> {
+    let volumes = pod.entries("/spec/volumes").iter().filter(|volume| volume.get("ephemeral").is_none());
+    Ok(pinned(state, (pod, volumes.collect()), node)?.is_none())
+}
+
+/// As [`pinned_by`], for a pod with these volumes.
+fn pinned<'t>(
+    state: &State<'t>,
+    (pod, volumes): (&Object<'t>, Vec<&'t Value>),
+    node: &str,
+) -> Result<Option<String>, Missing> {
     let nodes: Vec<Object<'_>> = state.of_kind("Node").collect();
     let recorded = nodes.iter().find(|n| n.name() == node);
     let recorded = recorded.ok_or_else(|| Missing(format!("node {node} was not recorded")))?;
     let host = recorded.label(HOSTNAME).unwrap_or(node);
-    let terms = terms(state, pod, host)?;
+    let terms = terms(state, (pod, volumes), host)?;
     let others = || nodes.iter().filter(|other| other.name() != node);
     let alone =
         terms.iter().find(|term| others().all(|other| !(term.admits)(other)) && (term.admits)(recorded));
@@ -144,7 +175,11 @@ pub fn pinned_by(state: &State<'_>, pod: &Object<'_>, node: &str) -> Result<Opti
     Ok(is_pinned.then(|| format!("{all} {host} only")))
 }
 
-fn terms<'t>(state: &State<'t>, pod: &Object<'t>, host: &str) -> Result<Vec<Term<'t>>, Missing> {
+fn terms<'t>(
+    state: &State<'t>,
+    (pod, volumes): (&Object<'t>, Vec<&'t Value>),
+    host: &str,
+) -> Result<Vec<Term<'t>>, Missing> {
     let mut terms = Vec::new();
     let selector = pod.at("/spec/nodeSelector");
     if selector.is_some() {
@@ -164,7 +199,7 @@ fn terms<'t>(state: &State<'t>, pod: &Object<'t>, host: &str) -> Result<Vec<Term
     let affinity =
         "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
     of(pod.entries(affinity), format!("its node affinity names {host} only"));
-    for volume in pod.entries("/spec/volumes") {
+    for volume in volumes {
         let Some((_, disk)) = disk_of(state, pod, volume)? else { continue };
         let own = disk.entries("/spec/nodeAffinity/required/nodeSelectorTerms");
         of(own, format!("its volume {} is on {host} only", disk.name()));

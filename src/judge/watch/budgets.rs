@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::reasons::{Disturbance, OWNERS, What, disturbances};
 use super::selector::selects;
-use super::{scope, watched};
+use super::{away, scope, watched};
 use crate::event::Change;
 use crate::judge::invariants::Scope;
-use crate::judge::object::Object;
+use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// Seconds before a status that is too low in which a pod of the budget may have gone: the disruption controller updates
@@ -126,11 +126,11 @@ impl Budget<'_, '_> {
         }
         let selector = self.states[0].1.at("/spec/selector");
         let namespace = self.states[0].1.text("/metadata/namespace");
-        let is_cause = |found: &&Disturbance<'_>| {
-            (from - CAUSE..=to + 1.0).contains(&found.at)
-                && found.pod.text("/metadata/namespace") == namespace
-                && selects(selector, &found.pod)
-        };
+        let is_own =
+            |pod: &Object<'_>| pod.text("/metadata/namespace") == namespace && selects(selector, pod);
+        let within = (from - CAUSE, to + 1.0);
+        let is_cause =
+            |found: &&Disturbance<'_>| (within.0..=within.1).contains(&found.at) && is_own(&found.pod);
         let causes: Vec<&Disturbance<'_>> = self.disturbed.iter().filter(is_cause).collect();
         // An eviction that the budget allowed, and after which it had room again, is no cause.
         let had_room =
@@ -143,13 +143,20 @@ impl Budget<'_, '_> {
             finding.check(Holds::of_any(false, (*from, *to)), format!("{what}; {} was evicted", found.name));
             return;
         }
-        // Rollouts and scaling do not ask budgets: only evictions do.
-        match causes.iter().find(|found| found.what == What::Went && found.why.is_some()) {
-            Some(found) => {
-                let why = found.why.as_deref().unwrap_or_default();
-                finding.check(true, format!("{what}; {}: {why}, which no budget limits", found.name))
-            }
-            None => finding.check(Holds::of_any(false, (*from, *to)), what),
-        };
+        // Rollouts, scaling and nodes that go away do not ask budgets: only evictions do.
+        if let Some(found) = causes.iter().find(|found| found.what == What::Went && found.why.is_some()) {
+            let why = found.why.as_deref().unwrap_or_default();
+            finding.check(true, format!("{what}; {}: {why}, which no budget limits", found.name));
+            return;
+        }
+        let away = away::pods(self.scope, within, is_own);
+        let is_explained = !away.is_empty() && healthy + away.len() as i64 >= *desired;
+        if is_explained {
+            let pods = names(&away);
+            let why = "their node was away, as declared, which no budget limits";
+            finding.check(true, format!("{what}; {pods}: {why}"));
+        } else {
+            finding.check(Holds::of_any(false, (*from, *to)), what);
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::{BEGINS, ENDS, watched};
 use crate::judge::object::{Object, names};
 use crate::judge::trial::facts::Workload;
 use crate::judge::trial::node_loss::check_one_of_a_name;
-use crate::judge::trial::state::{State, is_over};
+use crate::judge::trial::state::State;
 use crate::judge::trial::workloads::{check_complete, checks};
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -82,10 +82,10 @@ impl One<'_, '_> {
     /// Returns whether the workload still exists.
     fn check(&self, finding: &mut Finding) -> Result<bool, Missing> {
         let title = self.workload.title();
-        if self.after.object(&self.workload).is_none() {
+        let Some(now) = self.after.object(&self.workload) else {
             finding.check(true, format!("{title} was deleted while the command ran"));
             return Ok(false);
-        }
+        };
         let is_complete = |state: &State<'_>, object: &Object<'_>| {
             checks(state, &self.workload, object).iter().all(|(holds, _)| holds.is_met())
         };
@@ -95,22 +95,23 @@ impl One<'_, '_> {
             finding.unsure(format!("{title} was not complete when the command began"));
         }
         if self.workload.kind == "StatefulSet" {
-            let uid = self.object.uid();
-            check_one_of_a_name(finding, self.evidence, (&self.workload, uid), (BEGINS, ENDS))?;
-            self.check_claims(finding);
+            // A set that was deleted and created again promises the same names and claims.
+            let uids = [self.object.uid(), now.uid()];
+            check_one_of_a_name(finding, self.evidence, (&self.workload, &uids), (BEGINS, ENDS))?;
+            self.check_claims(finding, &now);
         }
         Ok(true)
     }
 
-    /// Checks that each name has the claims that it had before.
-    fn check_claims(&self, finding: &mut Finding) {
+    /// Checks that each name has the claims that it had before, in the set as it is now.
+    fn check_claims(&self, finding: &mut Finding, now: &Object<'_>) {
         let title = self.workload.title();
-        let pods = |state: &State<'_>| {
-            let own = state.of_kind("Pod").filter(|pod| state.is_of(pod, self.object.uid()) && !is_over(pod));
+        let pods = |state: &State<'_>, uid: &str| {
+            let own = state.pods(uid).into_iter();
             own.map(|pod| (pod.name().to_owned(), claims(&pod))).collect::<Vec<_>>()
         };
-        let now = pods(self.after);
-        let other: Vec<String> = pods(self.before)
+        let now = pods(self.after, now.uid());
+        let other: Vec<String> = pods(self.before, self.object.uid())
             .into_iter()
             .filter(|(name, claims)| now.iter().any(|(of, now)| of == name && now != claims))
             .map(|(name, _)| name)

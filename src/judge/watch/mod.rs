@@ -7,6 +7,7 @@
 use super::invariants::{Away, Scope};
 use super::{Claim, Evidence, Finding, Missing};
 
+mod away;
 mod budgets;
 mod disturbed;
 pub mod facts;

@@ -180,6 +180,75 @@ fn unplaced(story: &mut Story, message: &str) {
     });
 }
 
+/// As [`unplaced`], with a hostPath that each node has for itself.
+fn unplaced_with_a_host_path(story: &mut Story) {
+    unplaced(story, "0/3 nodes are available: 1 Insufficient cpu");
+    with_host_path(story);
+}
+
+/// The volume of `db` is a hostPath that each node has for itself.
+fn with_host_path(story: &mut Story) {
+    story.each(|event| {
+        let Event::ObjectChanged { kind, object, .. } = event else { return };
+        if kind == "Pod" && object["metadata"]["labels"]["app"] == "db" {
+            object["spec"]["volumes"] = json!([{"name": "files", "hostPath": {"path": "/srv/db"}}]);
+            object["spec"]["containers"][0]["volumeMounts"][0]["name"] = json!("files");
+        }
+    });
+}
+
+/// The trial expects the hostPath of `db` to wait.
+fn expects_it_to_wait(story: &mut Story) {
+    let mut rule = volume("waits");
+    rule["volume"] = json!("files");
+    expects(story, rule);
+}
+
+/// Kubernetes keeps the pod of `db` on the lost node, as with a long toleration, and makes no other pod.
+fn not_replaced(story: &mut Story) {
+    with_host_path(story);
+    story.forget(|event| matches!(event, Event::ObjectChanged { uid, .. } if uid == "u-db-2-b"));
+    object(story, ("node-loss", "node-lost"), "u-db-2-a", |pod| {
+        pod["metadata"].as_object_mut().unwrap().remove("deletionTimestamp");
+    });
+}
+
+/// An earlier pod of `db` left a folder of another server on `w2`, where the replacement comes up: its files have the names of
+/// those on `w1`, and other contents.
+fn on_an_old_server(story: &mut Story, (was, there, now): (Option<&str>, &str, &str)) {
+    elsewhere(story);
+    let mut old = files(story, "before-loss", "w1", "/srv/db").clone();
+    old.iter_mut().skip(1).for_each(|entry| entry.sha256 = Some("another".into()));
+    for listing in ["before-loss", "during-loss"] {
+        *files(story, listing, "w2", "/srv/db") = old.clone();
+    }
+    story.each(|event| {
+        let Event::FilesListed { listing, node, path, server_uuid, .. } = event else { return };
+        let of_server = match (node.as_str(), listing.as_str()) {
+            ("w1", _) => was,
+            ("w2", "before-loss") => Some(there),
+            _ => Some(now),
+        };
+        if path == "/srv/db" {
+            *server_uuid = of_server.map(str::to_owned);
+        }
+    });
+}
+
+/// Each pod of `db` has a volume of its own, which is made for the pod, on the disk of its node.
+fn with_an_ephemeral_volume(story: &mut Story) {
+    let uids = ["u-db-1-a", "u-db-2-z", "u-db-2-a", "u-db-2-b"];
+    for uid in uids {
+        object(story, ("", ""), uid, |pod| {
+            pod["spec"]["volumes"] = json!([{"name": "data", "ephemeral": {"volumeClaimTemplate": {}}}]);
+        });
+        let claim = json!({"kind": "PersistentVolumeClaim", "spec": {"volumeName": "pv"}, "metadata":
+            {"name": format!("{}-data", &uid[2..]), "namespace": "shop", "uid": format!("{uid}-data")}});
+        story.insert_before("ready", changed(claim));
+    }
+    story.forget(|event| matches!(event, Event::FilesListed { path, .. } if path == "/srv/db"));
+}
+
 #[rstest]
 #[case::made_again_in_memory("return", |s: &mut Story| made_again(s, Some("/tmp is a tmpfs and the container is exited"), None), Inconclusive, "nothing shows that its files are those of before: /tmp is a tmpfs")]
 #[case::changed_on_its_disk("return", |s: &mut Story| made_again(s, None, None), Passed, "/srv/db on w1 still has")]
@@ -208,6 +277,39 @@ fn unplaced(story: &mut Story, message: &str) {
 #[case::breaks_after_the_return("drain", |s: &mut Story| errs_after(s, unready_for_a_moment), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
 #[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]
 #[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Inconclusive, "its request for resources may need more workers than the cluster has")]
+#[case::moves_once_a_node_has_room(
+    "data",
+    unplaced_with_a_host_path,
+    Inconclusive,
+    "nothing keeps a replacement there: its volume is a hostPath, which each node has for itself"
+)]
+#[case::moves_once_a_node_has_room_and_is_expected_to_wait("data", |s: &mut Story| { unplaced_with_a_host_path(s); expects_it_to_wait(s); }, Inconclusive, "Deployment db: /srv/db on w1 still has its 3 files, and db-2-b has no node yet: whether it is `waits` is not shown")]
+#[case::pinned_without_room("data", |s: &mut Story| { unplaced_with_a_host_path(s); s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "Pod" && object["metadata"]["labels"]["app"] == "db" { object["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": "w1"}) }); }, Passed, "Deployment db: /srv/db waits for its node w1, with 3 files")]
+#[case::pinned_by_nothing_and_not_replaced(
+    "data",
+    not_replaced,
+    Inconclusive,
+    "nothing keeps a replacement there"
+)]
+#[case::not_replaced_as_expected("data", |s: &mut Story| { not_replaced(s); expects_it_to_wait(s); }, Passed, "Deployment db: /srv/db waits for its node w1, with 3 files; expected: waits")]
+#[case::files_of_another_server("data", |s: &mut Story| on_an_old_server(s, (Some("u1"), "u2", "u2")), Failed, "Deployment db came up on w2 with other files in /srv/db (server_uuid u2, not u1): its volume pv is a hostPath without node affinity; 3 files stayed on w1")]
+#[case::files_of_another_server_as_expected("data", |s: &mut Story| { on_an_old_server(s, (Some("u1"), "u2", "u2")); expects(s, volume("left-behind")); }, Passed, "3 files stayed on w1; expected: left-behind")]
+#[case::files_of_the_same_server("data", |s: &mut Story| on_an_old_server(s, (Some("u1"), "u1", "u1")), Inconclusive, "had some of the files before")]
+#[case::files_of_an_unknown_server("data", |s: &mut Story| on_an_old_server(s, (None, "u2", "u2")), Inconclusive, "had some of the files before")]
+#[case::files_of_the_server_came_after_the_loss("data", |s: &mut Story| on_an_old_server(s, (Some("u1"), "u2", "u1")), Inconclusive, "has files of the same server (server_uuid u1), which came after the loss")]
+#[case::a_volume_of_its_own(
+    "data",
+    with_an_ephemeral_volume,
+    Passed,
+    "Deployment db: volume data of db-2-a is a generic ephemeral volume: lost with its pod"
+)]
+#[case::a_volume_of_its_own_as_expected("data", |s: &mut Story| { with_an_ephemeral_volume(s); expects(s, volume("lost")); }, Passed, "lost with its pod; expected: lost")]
+#[case::a_volume_of_its_own_is_back(
+    "return",
+    with_an_ephemeral_volume,
+    Passed,
+    "Deployment db has 1 ready pods of 1"
+)]
 #[case::placed_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 3 node(s) were unschedulable"), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]
 fn a_falsehood_is_found(
     #[case] claim: &str,

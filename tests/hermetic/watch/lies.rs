@@ -78,6 +78,76 @@ fn set_pod(uid: &str) -> Value {
     pod("set-0", ("set", "StatefulSet", "set"), uid, "w2")
 }
 
+/// The set is deleted and created again, and its pod has a claim of another template or the same one.
+fn set_again(story: &mut Story, claim: &str) {
+    let mut old = set_pod("u-set-0");
+    let volumes = |claim: &str| json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
+    old["spec"]["volumes"] = volumes("data-set-0");
+    story.insert_before(BEGINS, changed(old.clone()));
+    let mut again = object("StatefulSet", "set", 1, (1, 1));
+    again["metadata"]["uid"] = json!("u-set-again");
+    let mut new = set_pod("u-set-0-again");
+    new["spec"]["volumes"] = volumes(claim);
+    new["metadata"]["ownerReferences"][0]["uid"] = json!("u-set-again");
+    let mut orphan = old;
+    orphan["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    let deleted = object("StatefulSet", "set", 1, (1, 1));
+    for (seconds, change, object) in [
+        (8.0, Change::Modified, orphan.clone()),
+        (8.2, Change::Deleted, deleted),
+        (9.0, Change::Added, again),
+        (9.2, Change::Deleted, orphan),
+        (9.4, Change::Added, new),
+    ] {
+        at(story, (MARK, seconds), change, object);
+    }
+}
+
+/// A second pod of the name `set-0` while the first one lives, after [`set_again`].
+fn twin_of_the_set_again(story: &mut Story) {
+    set_again(story, "data-set-0");
+    let mut twin = set_pod("u-twin");
+    twin["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-set-0"}}]);
+    twin["metadata"]["ownerReferences"][0]["uid"] = json!("u-set-again");
+    at(story, (MARK, 12.0), Change::Added, twin);
+}
+
+/// The node `w1` is away for 4 s, and of its pods of `web` these are not ready meanwhile. The rollout and the eviction are long over.
+fn two_are_away(story: &mut Story, letters: [&str; 2]) {
+    let mut away = node("w1");
+    away["status"]["conditions"][0] =
+        json!({"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"});
+    is(story, 16.5, away);
+    for letter in letters {
+        let mut pod = web("web-2", letter, "w1");
+        pod["status"]["conditions"][0]["status"] = json!("False");
+        is(story, 17.0, pod);
+        is(story, 20.5, web("web-2", letter, "w1"));
+    }
+    is(story, 17.5, budget(1));
+    is(story, 20.0, node("w1"));
+    is(story, 20.7, budget(3));
+}
+
+/// The pods of `web` restart, with a new boot of the node `w1`, so soon that Kubernetes never saw the node away.
+fn reboots(story: &mut Story, (before, after): (&str, &str)) {
+    for (seconds, boot) in [(2.0, before), (16.5, after)] {
+        let mut node = node("w1");
+        node["status"]["nodeInfo"] = json!({"bootID": boot});
+        is(story, seconds, node);
+    }
+    for letter in ["a", "c"] {
+        is(story, 17.0, ended(starting(web("web-2", letter, "w1")), 255, "Unknown"));
+        is(story, 20.5, ended(web("web-2", letter, "w1"), 255, "Unknown"));
+    }
+    is(story, 17.5, budget(1));
+    is(story, 20.7, budget(3));
+}
+
+fn always_away(story: &mut Story) {
+    *story.fact(&facts::AWAY) = json!([{"from": null, "to": null}]);
+}
+
 #[rstest]
 #[case::outage("outages", |s: &mut Story| fail(s, PROBE, (5.0, 12.0), REFUSED), Failed, "http shop:80/healthz: longest outage 7.2 s of 5.0 s")]
 #[case::outage_and_starved("outages", |s: &mut Story| { fail(s, PROBE, (5.0, 12.0), REFUSED); starve(s, (4.0, 13.0)); }, Inconclusive, "the machine starved meanwhile")]
@@ -108,6 +178,14 @@ fn set_pod(uid: &str) -> Value {
 #[case::broken_by_a_deletion("budgets", |s: &mut Story| { is(s, 17.5, ending(web("web-2", "a", "w1"))); is(s, 18.0, budget(1)); is(s, 19.0, budget(3)); }, Failed, "PodDisruptionBudget web: 1 pods healthy for 1.0 s, 2 must stay")]
 #[case::evicted_during_a_dip("budgets", |s: &mut Story| at(s, (BEGINS, 8.0), Change::Modified, budget(1)), Failed, "shop/web-2-b was evicted")]
 #[case::broken_by_a_rollout("budgets", |s: &mut Story| { at(s, (BEGINS, 8.0), Change::Modified, budget(1)); at(s, (BEGINS, 9.0), Change::Modified, budget(3)); }, Passed, "")]
+#[case::node_of_the_pods_away("budgets", |s: &mut Story| { two_are_away(s, ["a", "c"]); always_away(s); }, Passed, "1 pods healthy for 3.2 s, 2 must stay; shop/web-2-a and shop/web-2-c: their node was away, as declared, which no budget limits")]
+#[case::node_of_the_pods_away_in_its_time("budgets", |s: &mut Story| { two_are_away(s, ["a", "c"]); *s.fact(&facts::AWAY) = json!([{"from": MARK, "to": null}]); }, Passed, "as declared, which no budget limits")]
+#[case::node_of_the_pods_away_undeclared("budgets", |s: &mut Story| two_are_away(s, ["a", "c"]), Failed, "1 pods healthy for 3.2 s, 2 must stay")]
+#[case::node_away_explains_too_little("budgets", |s: &mut Story| { two_are_away(s, ["a", "c"]); always_away(s); s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" && object["status"]["currentHealthy"] == 1 { object["status"]["currentHealthy"] = json!(0); object["status"]["desiredHealthy"] = json!(3) }); }, Failed, "0 pods healthy")]
+#[case::evicted_while_a_node_is_away("budgets", |s: &mut Story| { two_are_away(s, ["a", "c"]); always_away(s); is(s, 17.7, evicted(web("web-2", "d", "w1"))); }, Failed, "shop/web-2-d was evicted")]
+#[case::broken_while_every_node_is_there("budgets", |s: &mut Story| { is(s, 18.0, budget(1)); is(s, 19.0, budget(3)); is(s, 17.8, ended(starting(web("web-2", "a", "w1")), 1, "Error")); always_away(s); }, Failed, "1 pods healthy for 1.0 s, 2 must stay")]
+#[case::node_of_the_pods_reboots("budgets", |s: &mut Story| { reboots(s, ("one", "two")); always_away(s); }, Passed, "their node was away, as declared, which no budget limits")]
+#[case::node_of_the_pods_stays_up("budgets", |s: &mut Story| { reboots(s, ("one", "one")); always_away(s); }, Failed, "1 pods healthy for 3.2 s, 2 must stay")]
 #[case::scaled_up("budgets", |s: &mut Story| { let mut more = budget(3); more["status"]["desiredHealthy"] = json!(9); is(s, 18.0, more); is(s, 19.0, budget(3)); }, Passed, "")]
 #[case::installed("budgets", |s: &mut Story| for (t, n) in [(1.0, 0), (3.0, 2)] { let mut b = budget(n); b["metadata"]["uid"] = json!("u-new"); b["metadata"]["name"] = json!("new"); b["spec"]["selector"] = json!({"matchLabels": {"app": "new"}}); at(s, (BEGINS, t), Change::Added, b); }, Passed, "")]
 #[case::rolled_back("disturbed", |s: &mut Story| { at(s, (MARK, 5.0), Change::Added, set("web-3", 1)); at(s, (MARK, 5.5), Change::Added, starting(web("web-3", "a", "w1"))); is(s, 9.0, set("web-3", 0)); is(s, 9.3, ending(starting(web("web-3", "a", "w1")))); }, Passed, "")]
@@ -121,6 +199,14 @@ fn set_pod(uid: &str) -> Value {
 #[case::pod_lost("identities", |s: &mut Story| { is(s, 9.0, object("Deployment", "web", 2, (3, 2))); at(s, (MARK, 9.0), Change::Deleted, web("web-2", "a", "w1")); }, Failed, "Deployment web by its status: generation 2 of 2 observed, updatedReplicas 3 of 3, availableReplicas 2 of 3")]
 #[case::twins("identities", |s: &mut Story| at(s, (MARK, 9.0), Change::Added, set_pod("u-twin")), Failed, "StatefulSet set: names with two living pods at a time between `watch begins` and `watch ends`: set-0")]
 #[case::other_claims("identities", |s: &mut Story| { let mut pod = set_pod("u-set-0"); pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "other"}}]); is(s, 9.0, pod); }, Failed, "StatefulSet set: names with other claims than before: set-0")]
+#[case::other_claims_of_a_set_again("identities", |s: &mut Story| set_again(s, "pg-set-0"), Failed, "StatefulSet set: names with other claims than before: set-0")]
+#[case::same_claims_of_a_set_again("identities", |s: &mut Story| set_again(s, "data-set-0"), Passed, "StatefulSet set has 1 ready pods of 1")]
+#[case::twins_of_a_set_again(
+    "identities",
+    twin_of_the_set_again,
+    Failed,
+    "StatefulSet set: names with two living pods at a time between `watch begins` and `watch ends`: set-0"
+)]
 #[case::deleted("identities", |s: &mut Story| at(s, (MARK, 8.0), Change::Deleted, object("DaemonSet", "agent", 1, (1, 1))), Passed, "")]
 #[case::incomplete_before("identities", |s: &mut Story| s.insert_before(BEGINS, changed(object("DaemonSet", "agent", 1, (1, 0)))), Inconclusive, "DaemonSet agent was not complete when the command began")]
 #[case::nothing_there("identities", |s: &mut Story| s.forget(|e| matches!(e, Event::ObjectChanged { .. })), Inconclusive, "no Deployment, StatefulSet or DaemonSet existed")]
