@@ -275,19 +275,7 @@ impl Between<'_, '_> {
                 let mut share = Share::of(&state, &object, |pod| hit.takes(pod), selects);
                 share.uneven = share.uneven.or(probe.kept.then_some("a kept connection stays at one pod"));
                 share.dependent = others_lost(&state, evidence, hit, &selects);
-                let noticed = hit.until.unwrap_or(hit.fault.at + expected.detection);
-                // A Service that loses nothing has no reason to fail, but its answers may need what others lost.
-                if share.lost == 0 && share.all > 0 {
-                    let others = if share.dependent { noticed } else { f64::NEG_INFINITY };
-                    return Service { others, ..service }.check(
-                        finding,
-                        expected,
-                        f64::NEG_INFINITY,
-                        self.marks,
-                    );
-                }
-                service.check_share(finding, &share, (hit, noticed), expected);
-                service.check(finding, expected, noticed, self.marks)
+                service.check_hit(finding, (&share, hit), expected, self.marks)
             }
         })
     }

@@ -6,7 +6,7 @@ use super::{CHANCE, Hit, Reason, Service};
 use crate::event::Outcome;
 use crate::judge::availability::Sample;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding};
+use crate::judge::{Evidence, Finding, Missing};
 
 /// The endpoints of a Service that a fault hit.
 pub struct Share {
@@ -78,9 +78,27 @@ pub fn is_unconnected(sample: &Sample<'_>) -> bool {
 }
 
 impl<'r> Service<'r, '_> {
+    /// Checks the requests between two marks, between which a fault took a share of the endpoints. A Service that lost none has no
+    /// reason to fail, but its answers may need what others lost.
+    pub(super) fn check_hit(
+        self,
+        finding: &mut Finding,
+        (share, hit): (&Share, &Hit<'_, '_>),
+        expected: &Expected,
+        marks: (&str, &str),
+    ) -> Result<(), Missing> {
+        let noticed = hit.until.unwrap_or(hit.fault.at + expected.detection);
+        if share.lost == 0 && share.all > 0 {
+            let others = if share.dependent { noticed } else { f64::NEG_INFINITY };
+            return Service { others, ..self }.check(finding, expected, f64::NEG_INFINITY, marks);
+        }
+        self.check_share(finding, share, (hit, noticed), expected);
+        self.check(finding, expected, noticed, marks)
+    }
+
     /// Checks that no more requests failed after the loss of a node than the share of the endpoints that the node had,
     /// until its loss must be noticed.
-    pub(super) fn check_share(
+    fn check_share(
         &self,
         finding: &mut Finding,
         share: &Share,
