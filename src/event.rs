@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod conclusion;
+mod effect;
 mod facts;
 mod log;
 mod read;
@@ -17,6 +18,7 @@ mod texts;
 mod upgrade;
 
 pub use conclusion::Conclusion;
+pub use effect::Effect;
 pub use facts::{Change, FileEntry, Outcome, Row, Scope, Seen, Server};
 pub use log::{EventLog, Position};
 pub use read::{read, read_each};

@@ -45,7 +45,7 @@ pub fn list(settings: &Settings, catalogue: &Catalogue, args: &FaultListArgs) ->
         }
     }
     for fault in &open {
-        show::text(&format!("open: {}\n", list::open_fault(fault)))?;
+        show::text(&format!("open: {}\n", list::open_fault(&catalogue.faults, fault)))?;
     }
     ended
 }

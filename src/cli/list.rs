@@ -25,12 +25,12 @@ pub async fn list(settings: &Settings, catalogue: &Catalogue, args: &ListArgs) -
         show::text("no clusters\n")?;
     }
     for cluster in &clusters {
-        show::text(&lines(cluster))?;
+        show::text(&lines(&catalogue.faults, cluster))?;
     }
     Ok(Exit::Passed)
 }
 
-fn lines(cluster: &ClusterSummary) -> String {
+fn lines(faults: &Faults, cluster: &ClusterSummary) -> String {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     let state = match &cluster.state {
         ListedState::Complete => "complete".to_owned(),
@@ -55,7 +55,7 @@ fn lines(cluster: &ClusterSummary) -> String {
         text.push_str(&format!("  {:<48} {}\n", node.name, node.power.name()));
     }
     for fault in &cluster.faults {
-        text.push_str(&format!("  {}\n", open_fault(fault)));
+        text.push_str(&format!("  {}\n", open_fault(faults, fault)));
     }
     if let Some(why) = &cluster.faults_unknown {
         text.push_str(&format!("  open faults unknown: {why}\n"));
@@ -73,12 +73,12 @@ fn lines(cluster: &ClusterSummary) -> String {
 }
 
 /// Describes an open fault in one line: name, place, age, and who heals it.
-pub fn open_fault(fault: &Intent) -> String {
+pub fn open_fault(faults: &Faults, fault: &Intent) -> String {
     let at = fault.pod.as_ref().map_or(fault.node.clone(), |pod| format!("{pod} on {}", fault.node));
     let healer = match (fault.owner.lives(), fault.until) {
         (true, Some(until)) => format!("process {} heals it at {until:.0}", fault.owner.pid),
         (true, None) => format!("process {} heals it", fault.owner.pid),
-        (false, _) if Faults::built_in().named(&fault.fault).is_err() => {
+        (false, _) if faults.named(&fault.fault).is_err() => {
             let program =
                 fault.program.as_ref().map_or("its own program".into(), |p| p.display().to_string());
             format!("its process is dead: the next lease of {program} heals it")

@@ -143,7 +143,7 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
         Command::Judge(args) => judge::judge(settings, catalogue, args),
         Command::Merge(args) => merge::merge(settings, catalogue, args),
         Command::Claims(args) => claims::claims(catalogue, args),
-        Command::Schema(args) => schema::schema(args),
+        Command::Schema(args) => schema::schema(catalogue, args),
         Command::Generate(args) => generate::generate(catalogue, args),
         Command::Fault(args) => match &args.command {
             FaultCommand::List(args) => fault::list(settings, catalogue, args),

@@ -80,7 +80,7 @@ fn trial_file(catalogue: &Catalogue, sources: &[Source]) -> Result<Option<(PathB
         if sources.len() > 1 {
             return Err(TrialError::NotAlone { path: path.clone() });
         }
-        let file = file::read(path, &text)?;
+        let file = file::read(path, &text, &catalogue.faults)?;
         if let Some(name) = &file.cluster.topology
             && !catalogue.topologies.iter().any(|topology| topology.name == name)
         {

@@ -9,6 +9,7 @@ use super::api::{Api, node_path};
 use super::inside::{Facts, Inside, LASTS};
 use super::{Checked, Fault, FaultError, Given, Parameter, Target};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::Node;
 use crate::retry;
 
@@ -146,6 +147,10 @@ impl Fault for FillDisk {
 
     fn proof(&self) -> &'static str {
         "free bytes before, the limit, free bytes after; the node's DiskPressure condition is True"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Strained
     }
 
     fn cleared(&self) -> &'static str {

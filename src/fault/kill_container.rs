@@ -10,6 +10,7 @@ use super::inside::Inside;
 use super::target::PodOn;
 use super::{Checked, Fault, FaultError, Given, Target, TargetKind, guard};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::Node;
 use crate::retry;
 
@@ -60,6 +61,10 @@ impl Fault for KillContainer {
 
     fn proof(&self) -> &'static str {
         "the container's id, and the kubelet's report that it ended with exit code 137"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Container
     }
 
     fn cleared(&self) -> &'static str {

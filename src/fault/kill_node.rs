@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::restore::{IN_FLIGHT, reach, restore};
 use super::{Checked, Fault, FaultError, Given};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::{Node, Power, address_of};
 
 /// Kills every process of a node at once. Data that the processes had not passed to the kernel is lost. Data that they
@@ -26,6 +27,10 @@ impl Fault for KillNode {
 
     fn proof(&self) -> &'static str {
         "the container's state, exit code 137 and the time of its end; its address"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Down
     }
 
     fn cleared(&self) -> &'static str {

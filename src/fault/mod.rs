@@ -33,6 +33,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::Node;
 
 pub use cut_node::CutNode;
@@ -90,6 +91,15 @@ pub trait Fault: Send + Sync + Debug {
     /// What it acts on.
     fn target_kind(&self) -> TargetKind {
         TargetKind::Node
+    }
+
+    /// What it does to what it hits: a step `fault` of a trial file is judged by that. The default is [`Effect::Away`] for a fault
+    /// on a node, and [`Effect::Deleted`] for one on a pod.
+    fn effect(&self) -> Effect {
+        match self.target_kind() {
+            TargetKind::Node => Effect::Away,
+            TargetKind::Pod => Effect::Deleted,
+        }
     }
 
     /// Its parameters, with defaults.

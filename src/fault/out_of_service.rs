@@ -13,6 +13,7 @@ use super::api::{Api, node_path};
 use super::restore::restore;
 use super::{Checked, Fault, FaultError, Given, Parameter, StopNode, Target, guard};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
 use crate::node::Node;
 use crate::retry;
@@ -79,6 +80,10 @@ impl Fault for OutOfService {
 
     fn proof(&self) -> &'static str {
         "the proof of `stop`, and the taint as the API shows it"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Down
     }
 
     fn cleared(&self) -> &'static str {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::restore::{IN_FLIGHT, reach, restore};
 use super::{Checked, Fault, FaultError, Given};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::{Node, Power, address_of};
 
 /// Freezes every process of a node. Connections to the node stay open and silent, and it keeps its address: the cluster
@@ -30,6 +31,10 @@ impl Fault for PauseNode {
 
     fn proof(&self) -> &'static str {
         "the container's state; its address"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Down
     }
 
     fn cleared(&self) -> &'static str {

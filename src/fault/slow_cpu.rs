@@ -9,6 +9,7 @@ use super::inside::Inside;
 use super::restore::{IN_FLIGHT, restore};
 use super::{Checked, Fault, FaultError, Given, Parameter, Target, guard};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::{Node, NodeError, Power, address_of};
 use crate::retry;
 
@@ -96,6 +97,10 @@ impl Fault for SlowCpu {
 
     fn proof(&self) -> &'static str {
         "the engine shows the limit, and the kernel throttled a busy process in the node"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Strained
     }
 
     fn cleared(&self) -> &'static str {

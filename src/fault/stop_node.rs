@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::restore::{IN_FLIGHT, reach, restore};
 use super::{Checked, Fault, FaultError, Given, Parameter};
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::node::{Node, Power, address_of};
 
 /// Shuts a node down as `docker stop` does: stop signal, grace period, then SIGKILL.
@@ -51,6 +52,10 @@ impl Fault for StopNode {
 
     fn proof(&self) -> &'static str {
         "the container's state, exit code and the time of its end, whether it had to be killed; its address"
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Down
     }
 
     fn cleared(&self) -> &'static str {

@@ -105,14 +105,15 @@ impl Stage<'_, '_> {
         story::one(self.ground, &Step::RolloutOf(part)).await
     }
 
-    /// Injects a built-in fault, such as `stop-node` or `kill-container`, into the node that runs most pods of a workload such as
+    /// Injects a fault by its name, such as `stop-node` or `kill-container`, into the node that runs most pods of a workload such as
     /// `deployment/shop`, or into one pod of it there; heals the fault after its time, and proves `fault`. Without `lasts`, it lasts as
     /// long as its kind needs.
     ///
     /// # Errors
     /// As [`Stage::rollout`]; an unknown fault, or a workload that is not on trial.
     pub async fn fault(&self, fault: &str, workload: &str, lasts: Option<Duration>) -> Result<(), Failure> {
-        story::one(self.ground, &Step::Fault(FaultPart::of(fault, workload, lasts)?)).await
+        let part = FaultPart::of(&self.ground.s.clusters.faults, fault, workload, lasts)?;
+        story::one(self.ground, &Step::Fault(part)).await
     }
 
     /// Deletes a pod of each workload, and proves `pod-loss`.

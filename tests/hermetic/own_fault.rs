@@ -12,6 +12,7 @@ use seatrial::fault::{
 };
 use seatrial::hint::Hint;
 use seatrial::node::{Node, Power, Role};
+use seatrial::trial::file::{self, Step};
 use serde_json::{Value, json};
 
 use crate::fake_engine::FakeEngine;
@@ -123,6 +124,24 @@ async fn a_fault_that_no_list_names_is_refused_with_the_way_to_name_it() -> anyh
     assert!(error.to_string().starts_with("refused to inject `freeze`: this program has no such fault"));
     assert!(error.hint().is_some_and(|hint| hint.contains("trial(..).fault(&FAULT)")), "{:?}", error.hint());
     assert_eq!(fake.changes(), [""; 0]);
+    Ok(())
+}
+
+/// A trial file injects it by its name, and its effect says how it is judged.
+#[test]
+fn an_own_fault_is_a_step_of_a_trial_file() -> anyhow::Result<()> {
+    let text = "trial: shop\nmanifests: [a.yaml]\nsteps:\n- fault: {freeze: {of: deployment/db}, for: 60s}\n\
+                expect:\n- {workload: deployment/db, is: pending, during: fault}\n";
+    let read = |faults: &Faults| file::read(Path::new("t.yaml"), text, faults);
+    let file = read(&known())?;
+    let Some(Step::Fault(part)) = file.steps.first() else { anyhow::bail!("{:?}", file.steps) };
+    assert!(part.takes_node() && !part.is_on_pod(), "{part:?}");
+    assert_eq!((part.built()?.name(), part.target().as_str()), ("freeze", "the node of deployment/db"));
+    let error = read(&Faults::built_in()).unwrap_err().to_string();
+    assert!(error.starts_with("t.yaml:4: no fault is called \"freeze\"; known faults: stop, "), "{error}");
+    let schema = file::schema(&known());
+    let described = schema.pointer("/$defs/FaultPart/properties/freeze/description");
+    assert_eq!(described, Some(&json!("freezes the node")));
     Ok(())
 }
 

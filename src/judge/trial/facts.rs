@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Effect;
 use crate::judge::Fact;
 
 /// A workload on trial.
@@ -175,6 +176,9 @@ pub struct FaultStep {
     pub step: String,
     /// The name of the fault.
     pub fault: String,
+    /// What the fault does; not in older records, which have built-in faults only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
     /// The node that it hits.
     pub node: String,
     /// The pod that it hits, as namespace and name, if it is a fault on a pod.
@@ -190,6 +194,11 @@ pub struct FaultStep {
 }
 
 impl FaultStep {
+    /// Returns what the fault does; none if the record does not say it of a fault that is not built in.
+    pub fn effect(&self) -> Option<Effect> {
+        self.effect.or_else(|| Effect::of(&self.fault))
+    }
+
     /// Returns the mark just before the fault is healed.
     pub fn over(&self) -> String {
         format!("{} over", self.step)

@@ -8,50 +8,11 @@ use super::rules::{self, WorkloadRule};
 use super::state::State;
 use super::workloads::check_complete;
 use super::{check_settled, kinds, summarise, workloads};
-use crate::event::{Event, Record};
+use crate::event::{Effect, Event, Record};
 use crate::judge::availability::LAG;
 use crate::judge::index::Of;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
-
-/// What a fault does to what it hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// The node's container does not run.
-    Down,
-    /// The node runs, and Kubernetes does not hear of it, or its runtime does not answer.
-    Away,
-    /// The node stays, with less of something.
-    Strained,
-    /// A container of a pod ends, and starts again on its node.
-    Container,
-    /// A pod is deleted: its owner replaces it.
-    Deleted,
-}
-
-impl Effect {
-    /// Returns the effect of a built-in fault; none for another name.
-    pub(super) fn of(fault: &str) -> Option<Self> {
-        Some(match fault {
-            "stop" | "kill" | "pause" | "out-of-service" => Self::Down,
-            "cut" | "cut-in" | "cut-out" | "stop-kubelet" | "stop-runtime" => Self::Away,
-            "slow-cpu" | "fill-disk" => Self::Strained,
-            "kill-container" => Self::Container,
-            "delete-pod" | "delete-pod-now" => Self::Deleted,
-            _ => return None,
-        })
-    }
-
-    /// Whether the node is lost to Kubernetes.
-    pub(super) fn is_loss(self) -> bool {
-        matches!(self, Self::Down | Self::Away)
-    }
-
-    /// Whether the fault is one on a node.
-    fn is_on_node(self) -> bool {
-        self.is_loss() || self == Self::Strained
-    }
-}
 
 /// Judges `fault`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -120,7 +81,7 @@ fn noticed(evidence: &Evidence<'_>, step: &FaultStep, fault: &Fault<'_>) -> Resu
 
 /// Returns the fault of a step that took its node away.
 fn lost<'r>(evidence: &Evidence<'r>, step: &FaultStep) -> Option<Fault<'r>> {
-    let is_loss = Effect::of(&step.fault).is_some_and(Effect::is_loss);
+    let is_loss = step.effect().is_some_and(Effect::is_loss);
     Fault::named(evidence, (&step.fault, &step.node), (&step.step, &step.over())).ok().filter(|_| is_loss)
 }
 
@@ -144,7 +105,7 @@ fn check(
     let FaultStep { step: from, fault: name, node, .. } = step;
     let (over, healed) = (step.over(), step.healed());
     let effect =
-        Effect::of(name).ok_or_else(|| Missing(format!("`{from}`: fault {name} is not known here")))?;
+        step.effect().ok_or_else(|| Missing(format!("`{from}`: fault {name} is not known here")))?;
     let marks = (from.as_str(), over.as_str());
     let fault = Fault::named(evidence, (name, node), marks)?;
     match effect {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{self, FaultStep};
-use super::faults::{self, Effect};
+use super::faults;
 use super::state::{is_over, node_of};
-use crate::event::{Change, Event, Record};
+use crate::event::{Change, Effect, Event, Record};
 use crate::judge::index::Of;
 use crate::judge::invariants::{self as rules, Away, Scope};
 use crate::judge::object::Object;
@@ -114,7 +114,7 @@ fn away(evidence: &Evidence<'_>) -> Result<Vec<Away>, Missing> {
     }
     for step in fault_steps(evidence)? {
         // A fault that leaves its node excuses nothing of the node.
-        if Effect::of(&step.fault).is_some_and(Effect::is_loss) {
+        if step.effect().is_some_and(Effect::is_loss) {
             let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
             away.push(Away { node: Some(step.node), from, to });
         }
@@ -157,7 +157,7 @@ fn strained<'r>(
     let (mut strained, mut killed) = (Vec::new(), Vec::new());
     for step in fault_steps(evidence)? {
         let (from, to) = (second(&step.step)?, second(&step.healed()).unwrap_or(f64::INFINITY));
-        match Effect::of(&step.fault) {
+        match step.effect() {
             Some(Effect::Strained) => strained.push(Away { node: Some(step.node), from, to }),
             Some(Effect::Container) => {
                 let is_it = |pod: &Object<'_>| step.pod.as_deref().is_some_and(|named| pod.is_called(named));

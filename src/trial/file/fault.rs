@@ -1,4 +1,4 @@
-//! The step `fault`: a built-in fault, what it hits, and for how long.
+//! The step `fault`: a fault of the program, what it hits, and for how long.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::config;
 use crate::fault::{Fault, FaultError, Faults, Given, TargetKind};
 
 /// A fault, what it hits, and for how long: `{stop: {of: deployment/db}, for: 60s}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FaultPart {
     /// The name of the fault, as `seatrial fault list` prints it.
     pub fault: String,
@@ -21,7 +21,17 @@ pub struct FaultPart {
     pub target: TargetPart,
     /// How long it lasts. Without that, a fault that takes a node away lasts as long as Kubernetes needs to replace its pods.
     pub lasts: Option<String>,
+    /// The fault of this name with its defaults, once it was looked up.
+    known: Option<&'static dyn Fault>,
 }
+
+impl PartialEq for FaultPart {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.fault, &self.target, &self.lasts) == (&other.fault, &other.target, &other.lasts)
+    }
+}
+
+impl Eq for FaultPart {}
 
 /// What a fault hits: either `of` or `node`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -102,18 +112,38 @@ pub enum FaultPartError {
 }
 
 impl FaultPart {
-    /// Returns a fault on the node that runs most pods of a workload, or on one pod of it, in the words of a trial file. Without
-    /// `lasts`, it lasts as long as its kind needs.
+    /// Returns one of these faults on the node that runs most pods of a workload, or on one pod of it, in the words of a trial
+    /// file. Without `lasts`, it lasts as long as its kind needs.
     ///
     /// # Errors
     /// [`FaultPartError`].
-    pub fn of(fault: &str, workload: &str, lasts: Option<Duration>) -> Result<Self, FaultPartError> {
+    pub fn of(
+        faults: &Faults,
+        fault: &str,
+        workload: &str,
+        lasts: Option<Duration>,
+    ) -> Result<Self, FaultPartError> {
         let of = Some(WorkloadRef::try_from(workload.to_owned())?);
         let lasts = lasts.map(|time| format!("{}ms", time.as_millis()));
         let target = TargetPart { of, ..TargetPart::default() };
-        let part = Self { fault: known(fault)?.to_owned(), target, lasts };
+        let mut part = Self { fault: fault.to_owned(), target, lasts, known: None };
+        part.look_up(faults)?;
         part.check()?;
         Ok(part)
+    }
+
+    /// Finds the fault by its name. `stop-node` is another word for `stop`, and so on.
+    ///
+    /// # Errors
+    /// [`FaultError::Unknown`].
+    pub(super) fn look_up(&mut self, faults: &Faults) -> Result<(), FaultError> {
+        let short = self.fault.strip_suffix("-node").and_then(|short| faults.named(short).ok());
+        let fault = match short {
+            Some(fault) if fault.target_kind() == TargetKind::Node => fault,
+            _ => faults.named(&self.fault)?,
+        };
+        (self.fault, self.known) = (fault.name().to_owned(), Some(fault));
+        Ok(())
     }
 
     /// Returns the fault with its parameters.
@@ -121,7 +151,8 @@ impl FaultPart {
     /// # Errors
     /// An unknown fault or parameter.
     pub fn built(&self) -> Result<Box<dyn Fault>, FaultError> {
-        let fault = Faults::built_in().named(&self.fault)?;
+        let unknown = || FaultError::Unknown { name: self.fault.clone(), known: String::new() };
+        let fault = self.known.ok_or_else(unknown)?;
         let words: Vec<String> =
             self.target.with.iter().map(|(name, value)| format!("{name}={value}")).collect();
         fault.with(&Given::read(fault, &words)?)
@@ -129,12 +160,12 @@ impl FaultPart {
 
     /// Whether the fault acts on a pod.
     pub fn is_on_pod(&self) -> bool {
-        Faults::built_in().named(&self.fault).is_ok_and(|fault| fault.target_kind() == TargetKind::Pod)
+        self.known.is_some_and(|fault| fault.target_kind() == TargetKind::Pod)
     }
 
     /// Whether Kubernetes loses the node, or its pods' runtime.
     pub fn takes_node(&self) -> bool {
-        !self.is_on_pod() && !matches!(self.fault.as_str(), "slow-cpu" | "fill-disk")
+        self.known.is_some_and(|fault| fault.effect().is_loss())
     }
 
     /// How long the fault lasts. `loss` is the time in which the pods of a lost node are replaced.
@@ -245,30 +276,19 @@ impl<'de> Deserialize<'de> for FaultPart {
                         lasts = Some(map.next_value()?);
                         continue;
                     }
-                    let name = known(&key).map_err(A::Error::custom)?;
                     if let Some((other, _)) = &fault {
                         return Err(A::Error::custom(format!(
-                            "one step has one fault, not {other} and {name}"
+                            "one step has one fault, not {other} and {key}"
                         )));
                     }
-                    fault = Some((name.to_owned(), map.next_value()?));
+                    fault = Some((key, map.next_value()?));
                 }
                 let (fault, target) = fault.ok_or_else(|| A::Error::custom("no fault is named"))?;
-                Ok(FaultPart { fault, target, lasts })
+                Ok(FaultPart { fault, target, lasts, known: None })
             }
         }
         deserializer.deserialize_map(Keys)
     }
-}
-
-/// Returns the name of a built-in fault. `stop-node` is another word for `stop`, and so on.
-fn known(key: &str) -> Result<&'static str, FaultError> {
-    let faults = Faults::built_in();
-    let short = key.strip_suffix("-node").and_then(|short| faults.named(short).ok());
-    Ok(match short {
-        Some(fault) if fault.target_kind() == TargetKind::Node => fault.name(),
-        _ => faults.named(key)?.name(),
-    })
 }
 
 #[cfg(feature = "cli")]
@@ -278,30 +298,31 @@ impl schemars::JsonSchema for FaultPart {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let target = generator.subschema_for::<TargetPart>();
-        let mut properties = serde_json::Map::new();
-        for fault in crate::fault::FAULTS {
-            let mut of = serde_json::Value::from(target.clone());
-            of["description"] = fault.about().into();
-            properties.insert(fault.name().to_owned(), of.clone());
-            properties.extend(
-                ["stop", "kill", "pause", "cut"]
-                    .contains(&fault.name())
-                    .then(|| (format!("{}-node", fault.name()), of)),
-            );
-        }
-        properties.insert(
-            "for".into(),
-            serde_json::json!({ "type": "string", "description": "How long it lasts, such as 60s." }),
-        );
+        // Its definition is what `describe` writes for each fault.
+        generator.subschema_for::<TargetPart>();
+        let lasts = serde_json::json!({ "type": "string", "description": "How long it lasts, such as 60s." });
         schemars::json_schema!({
             "description": "A fault, what it hits, and for how long.",
             "type": "object",
-            "properties": properties,
+            "properties": { "for": lasts },
             "additionalProperties": false,
             "minProperties": 1,
             "maxProperties": 2,
         })
+    }
+}
+
+/// Enters the faults of a program into the schema of trial files.
+#[cfg(feature = "cli")]
+pub(super) fn describe(schema: &mut schemars::Schema, faults: &Faults) {
+    let properties = schema.pointer_mut("/$defs/FaultPart/properties");
+    let Some(properties) = properties.and_then(serde_json::Value::as_object_mut) else { return };
+    for fault in faults.iter() {
+        let of = serde_json::json!({ "$ref": "#/$defs/TargetPart", "description": fault.about() });
+        properties.insert(fault.name().to_owned(), of.clone());
+        if ["stop", "kill", "pause", "cut"].contains(&fault.name()) {
+            properties.insert(format!("{}-node", fault.name()), of);
+        }
     }
 }
 
@@ -311,7 +332,9 @@ mod tests {
     use crate::cluster::{HA, THREE};
 
     fn read(text: &str) -> FaultPart {
-        serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+        let mut part: FaultPart = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        part.look_up(&Faults::built_in()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        part
     }
 
     #[test]
@@ -345,7 +368,7 @@ mod tests {
     #[test]
     fn a_fault_of_a_story_has_the_words_of_a_file() {
         let minute = Some(Duration::from_secs(60));
-        let of = FaultPart::of("stop-node", "deployment/db", minute).unwrap();
+        let of = FaultPart::of(&Faults::built_in(), "stop-node", "deployment/db", minute).unwrap();
         assert_eq!(of.target, read("{stop: {of: deployment/db}}").target);
         assert_eq!((of.fault.as_str(), of.time(Duration::ZERO)), ("stop", Duration::from_secs(60)));
         for (fault, workload, lasts, words) in [
@@ -353,7 +376,7 @@ mod tests {
             ("stop", "db", None, "neither KIND/NAME"),
             ("kill-container", "deployment/db", minute, "is over at once"),
         ] {
-            let error = FaultPart::of(fault, workload, lasts).unwrap_err().to_string();
+            let error = FaultPart::of(&Faults::built_in(), fault, workload, lasts).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::TrialError;
 use crate::config;
+use crate::fault::Faults;
 use crate::judge::trial::facts::OutageBudget;
 
 mod against;
@@ -282,15 +283,27 @@ pub fn is_trial_file(text: &str) -> bool {
 /// Reads a trial file.
 ///
 /// # Errors
-/// [`TrialError::File`] with file and line.
-pub fn read(path: &Path, text: &str) -> Result<TrialFile, TrialError> {
+/// [`TrialError::File`] with file and line, also for a fault that is not among `faults`.
+pub fn read(path: &Path, text: &str, faults: &Faults) -> Result<TrialFile, TrialError> {
     let mut file: TrialFile = serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line());
         TrialError::File { path: path.into(), line, why: first_line(&error.to_string()) }
     })?;
     file.places = Places::read(path, text);
+    for (at, step) in file.steps.iter_mut().enumerate() {
+        let Step::Fault(part) = step else { continue };
+        part.look_up(faults).map_err(|error| file.places.step(at, &part.fault, error.to_string()))?;
+    }
     check::check(&file)?;
     Ok(file)
+}
+
+/// Returns the JSON Schema of trial files for a program with these faults.
+#[cfg(feature = "cli")]
+pub fn schema(faults: &Faults) -> schemars::Schema {
+    let mut schema = schemars::schema_for!(TrialFile);
+    fault::describe(&mut schema, faults);
+    schema
 }
 
 /// Returns the reason without the picture of the source that the parser adds.
@@ -303,7 +316,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<TrialFile, TrialError> {
-        super::read(Path::new("t.yaml"), text)
+        super::read(Path::new("t.yaml"), text, &Faults::built_in())
     }
 
     #[test]

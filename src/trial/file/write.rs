@@ -97,6 +97,7 @@ fn unique(declared: Vec<Declared>) -> Vec<Declared> {
 mod tests {
     use super::super::{Port, TrialFile, read, standard};
     use super::*;
+    use crate::fault::Faults;
     use crate::manifest::Manifest;
     use crate::trial::Images;
 
@@ -122,7 +123,7 @@ mod tests {
         .concat();
         let trial = Trial::new(Manifest::read("m.yaml", &text).unwrap(), Images::default()).unwrap();
         let text = uncommented(&written(&trial, &[Source::Path("d".into())], Path::new("t.yaml")));
-        assert_eq!(read(Path::new("t.yaml"), &text).unwrap().probes.len(), 6, "{text}");
+        assert_eq!(read(Path::new("t.yaml"), &text, &Faults::built_in()).unwrap().probes.len(), 6, "{text}");
     }
 
     #[test]
@@ -136,7 +137,7 @@ mod tests {
         let sources = [Source::Path("de ploy/".into()), Source::Stdin];
         let written = written(&trial, &sources, Path::new("t.yaml"));
         let read = |text: &str| -> TrialFile {
-            read(Path::new("t.yaml"), text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+            read(Path::new("t.yaml"), text, &Faults::built_in()).unwrap_or_else(|e| panic!("{e}\n{text}"))
         };
         assert_eq!(read(&written).probes.len(), 0);
         let file = read(&uncommented(&written));

@@ -47,6 +47,7 @@ pub async fn inject_and_heal(ground: &Ground<'_>, number: usize, part: &FaultPar
     let step = FaultStep {
         step: format!("fault {number}"),
         fault: part.fault.clone(),
+        effect: Some(fault.effect()),
         node: aim.node.name.clone(),
         pod: aim
             .pod

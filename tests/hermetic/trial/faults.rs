@@ -99,6 +99,8 @@ fn so_far(story: &mut Story, faults: usize) {
 #[case::fault_of_a_slow_node("fault", |s: &mut Story| { renamed(s, "slow-cpu"); fail(s, FAULT, |n| n % 2 == 0); }, Passed, "48 % of 253 requests failed")]
 #[case::fault_of_a_slow_node_that_takes_all("fault", |s: &mut Story| { renamed(s, "slow-cpu"); fail(s, FAULT, |_| true); }, Failed, "(2 of 3 endpoints lost)")]
 #[case::fault_unknown("fault", |s: &mut Story| renamed(s, "unplug"), Inconclusive, "`fault 1`: fault unplug is not known here")]
+#[case::fault_of_the_program("fault", |s: &mut Story| { renamed(s, "unplug"); first_fault(s, "effect", json!("away")); }, Passed, "`unplug` took hold of w1")]
+#[case::fault_of_the_program_that_leaves_its_node("fault", |s: &mut Story| { renamed(s, "slow-disk"); first_fault(s, "effect", json!("strained")); fail(s, FAULT, |_| true); }, Failed, "(2 of 3 endpoints lost)")]
 #[case::fault_unrecorded("fault", |s: &mut Story| s.insert_after("fault 1", Event::Marked { mark: "fault 3".into() }), Inconclusive, "3 faults began, and `trial_faults` has 2")]
 #[case::fault_incomplete("fault", |s: &mut Story| settled(s, "fault 1", "db", "error", json!("0 of 1")), Failed, "Deployment db: 0 of 1")]
 #[case::fault_not_back("fault", |s: &mut Story| object(s, ("fault 1 over", "fault 1 healed"), "u-agent", |o| o["status"]["numberReady"] = json!(1)), Failed, "DaemonSet agent by its status")]

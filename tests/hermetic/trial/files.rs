@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use seatrial::fault::Faults;
 use seatrial::trial::file::read;
 
 use crate::cli::Home;
@@ -10,7 +11,7 @@ use crate::cli::Home;
 fn refused(cases: &[(&str, u64, &str)]) {
     for (rest, line, words) in cases {
         let text = format!("trial: shop\nmanifests: [a.yaml]\n{rest}");
-        let error = read(Path::new("t.yaml"), &text).unwrap_err().to_string();
+        let error = read(Path::new("t.yaml"), &text, &Faults::built_in()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("t.yaml:{line}: ")), "{rest}: {error}");
         assert!(error.contains(words), "{rest}: {error}");
     }

@@ -11,6 +11,7 @@ pub(super) fn node_fault(t: &mut Told) {
     let step = FaultStep {
         step: "fault 1".into(),
         fault: "stop".into(),
+        effect: None,
         node: "w1".into(),
         pod: None,
         of: Some(workload("Deployment", "db")),
@@ -60,6 +61,7 @@ pub(super) fn pod_fault(t: &mut Told) {
     let step = FaultStep {
         step: "fault 2".into(),
         fault: "kill-container".into(),
+        effect: None,
         node: "w2".into(),
         pod: Some("shop/web-2-h".into()),
         of: Some(workload("Deployment", "web")),
