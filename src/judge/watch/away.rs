@@ -8,7 +8,7 @@ use crate::judge::object::Object;
 
 /// Seconds between what a node does and what is recorded of its pods: the kubelet and the node controller report one after the
 /// other.
-const APART: f64 = 15.0;
+pub const APART: f64 = 15.0;
 
 /// A time in which a node was away, as declared.
 struct Away<'r> {
@@ -24,23 +24,38 @@ pub fn pods(
     (from, to): (f64, f64),
     is_meant: impl Fn(&Object<'_>) -> bool,
 ) -> Vec<String> {
-    let times = times(scope);
+    let absences = Absences::of(scope);
     let mut were_ready: BTreeSet<&str> = BTreeSet::new();
     let mut found: BTreeSet<String> = BTreeSet::new();
     for (at, change, pod) in scope.changes("Pod").into_iter().filter(|(.., pod)| is_meant(pod)) {
         let node = pod.text("/spec/nodeName").unwrap_or_default();
-        let is_away = |time: &Away<'_>| time.node == node && time.from - APART <= at && at <= time.to + APART;
         if pod.is_ready() {
             were_ready.insert(pod.uid());
             continue;
         }
         let is_there = change != Change::Deleted && !pod.is_terminating();
         let is_unready = is_there && (from..=to).contains(&at) && were_ready.contains(pod.uid());
-        if is_unready && times.iter().any(is_away) {
+        if is_unready && absences.has(node, at) {
             found.insert(format!("{}/{}", pod.namespace(), pod.name()));
         }
     }
     found.into_iter().collect()
+}
+
+/// The times in which nodes were away, as declared.
+pub struct Absences<'r>(Vec<Away<'r>>);
+
+impl<'r> Absences<'r> {
+    /// Finds the absences that the records show.
+    pub fn of(scope: &Scope<'_, 'r>) -> Self {
+        Self(times(scope))
+    }
+
+    /// Whether a node was away at a second, by the records of the node itself.
+    pub fn has(&self, node: &str, at: f64) -> bool {
+        let is_it = |time: &Away<'_>| time.node == node && time.from - APART <= at && at <= time.to + APART;
+        self.0.iter().any(is_it)
+    }
 }
 
 /// Returns when nodes were away, as declared: not ready, or started again.

@@ -144,7 +144,8 @@ impl Budget<'_, '_> {
             return;
         }
         // Rollouts, scaling and nodes that go away do not ask budgets: only evictions do.
-        if let Some(found) = causes.iter().find(|found| found.what == What::Went && found.why.is_some()) {
+        let mut unlimited = causes.iter().filter(|found| found.what == What::Went && found.why.is_some());
+        if let Some(found) = unlimited.clone().find(|found| found.at >= since) {
             let why = found.why.as_deref().unwrap_or_default();
             finding.check(true, format!("{what}; {}: {why}, which no budget limits", found.name));
             return;
@@ -155,6 +156,8 @@ impl Budget<'_, '_> {
             let pods = names(&away);
             let why = "their node was away, as declared, which no budget limits";
             finding.check(true, format!("{what}; {pods}: {why}"));
+        } else if let Some(found) = unlimited.next() {
+            finding.unsure(format!("{what}; {} went before, but the budget had room since", found.name));
         } else {
             finding.check(Holds::of_any(false, (*from, *to)), what);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::away::{APART, Absences};
 use crate::event::{Change, Event};
 use crate::judge::invariants::Scope;
 use crate::judge::object::Object;
@@ -21,6 +22,9 @@ const SURPLUS: f64 = 15.0;
 fn rolled(life: &Life<'_>) -> f64 {
     life.last.number("/metadata/deletionGracePeriodSeconds").max(30) as f64 + HEIR
 }
+
+/// Why a pod is disturbed whose node may be away.
+const NODE_AWAY: &str = "its node was away, as declared";
 
 /// What happened to a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +66,7 @@ pub struct Disturbance<'r> {
 /// The recorded lives of pods, and of the objects above them.
 struct Seen<'e, 'r> {
     scope: &'e Scope<'e, 'r>,
+    absences: Absences<'r>,
     lives: Vec<Life<'r>>,
     /// The states of the objects above pods, by UID.
     owners: BTreeMap<&'r str, Vec<State<'r>>>,
@@ -79,7 +84,8 @@ pub const OWNERS: [&str; 5] = ["DaemonSet", "Deployment", "Job", "ReplicaSet", "
 
 /// Returns every disturbance in the judged time, in the order in which they were seen. None if no pod was recorded.
 pub fn disturbances<'r>(scope: &Scope<'_, 'r>) -> Option<Vec<Disturbance<'r>>> {
-    let seen = Seen { scope, lives: lives::all(scope.evidence.records()), owners: owners(scope) };
+    let lives = lives::all(scope.evidence.records());
+    let seen = Seen { scope, absences: Absences::of(scope), lives, owners: owners(scope) };
     if seen.lives.is_empty() {
         return None;
     }
@@ -92,9 +98,11 @@ pub fn disturbances<'r>(scope: &Scope<'_, 'r>) -> Option<Vec<Disturbance<'r>>> {
         }
         // Restarts that a container had when its pod was first seen are older.
         for restarts in life.restarts.iter().filter(|r| scope.has(r.at) && r.at > life.began) {
-            let node_away = scope.is_away(life.node, restarts.at);
-            let why = node_away.then(|| "its node was away, as declared".to_owned());
-            found.push(told(life, (restarts.at, What::Restarted), why, restarts.reason));
+            let why = seen.with_its_node(life, restarts.at).then(|| NODE_AWAY.to_owned());
+            let may_be = why.is_none() && scope.is_away(life.node, restarts.at);
+            let open = may_be.then_some("its node may be away, as declared, and nothing shows that it was");
+            let told = told(life, (restarts.at, What::Restarted), why, restarts.reason);
+            found.push(Disturbance { open, ..told });
         }
     }
     found.sort_by(|a, b| a.at.total_cmp(&b.at));
@@ -137,12 +145,26 @@ impl<'r> Seen<'_, 'r> {
         all
     }
 
+    /// Whether a pod was restarted together with its node, while the node may be away: the node was away by its own records, or all
+    /// its pods were restarted at the same time. A container of a node container has the boot id of its host.
+    fn with_its_node(&self, life: &Life<'r>, at: f64) -> bool {
+        let is_near = |second: f64| (second - at).abs() <= APART;
+        let is_there = |other: &&Life<'r>| {
+            other.node == life.node && other.began < at - APART && other.ending.is_none_or(|end| end > at + APART)
+        };
+        let others: Vec<&Life<'r>> =
+            self.lives.iter().filter(is_there).filter(|other| other.uid != life.uid).collect();
+        let all = !others.is_empty()
+            && others.iter().all(|other| other.restarts.iter().any(|restart| is_near(restart.at)));
+        self.scope.is_away(life.node, at) && (all || self.absences.has(life.node, at))
+    }
+
     fn went(&self, life: &Life<'r>, at: f64) -> Option<String> {
         let by_kubernetes = match life.disruption {
             Some("EvictionByEvictionAPI") => Some("evicted, as a drain does".to_owned()),
             Some("PreemptionByScheduler") => Some("preempted by a pod of a higher priority".to_owned()),
             Some("DeletionByTaintManager" | "DeletionByPodGC") if self.scope.is_away(life.node, at) => {
-                Some("its node was away, as declared".to_owned())
+                Some(NODE_AWAY.to_owned())
             }
             _ => None,
         };

@@ -144,6 +144,15 @@ fn reboots(story: &mut Story, (before, after): (&str, &str)) {
     is(story, 20.7, budget(3));
 }
 
+/// Every pod of the node `w1` restarts, and nothing else shows that the node did.
+fn all_restart(story: &mut Story) {
+    let agent = pod("agent-1", ("agent", "DaemonSet", "agent"), "u-agent-1", "w1");
+    let set = pod("set-0", ("set", "StatefulSet", "set"), "u-set-0", "w1");
+    for pod in [web("web-2", "a", "w1"), web("web-2", "c", "w1"), web("web-2", "d", "w1"), agent, set] {
+        is(story, 17.0, ended(pod, 255, "Unknown"));
+    }
+}
+
 fn always_away(story: &mut Story) {
     *story.fact(&facts::AWAY) = json!([{"from": null, "to": null}]);
 }
@@ -186,6 +195,11 @@ fn always_away(story: &mut Story) {
 #[case::broken_while_every_node_is_there("budgets", |s: &mut Story| { is(s, 18.0, budget(1)); is(s, 19.0, budget(3)); is(s, 17.8, ended(starting(web("web-2", "a", "w1")), 1, "Error")); always_away(s); }, Failed, "1 pods healthy for 1.0 s, 2 must stay")]
 #[case::node_of_the_pods_reboots("budgets", |s: &mut Story| { reboots(s, ("one", "two")); always_away(s); }, Passed, "their node was away, as declared, which no budget limits")]
 #[case::node_of_the_pods_stays_up("budgets", |s: &mut Story| { reboots(s, ("one", "one")); always_away(s); }, Failed, "1 pods healthy for 3.2 s, 2 must stay")]
+#[case::rollout_before_the_budget_had_room("budgets", |s: &mut Story| { is(s, 5.0, budget(3)); is(s, 10.0, budget(1)); is(s, 11.0, budget(3)); }, Inconclusive, "web-1-c went before, but the budget had room since")]
+#[case::restarted_while_nodes_may_be_away("disturbed", |s: &mut Story| { is(s, 9.0, ended(web("web-2", "a", "w1"), 1, "Error")); always_away(s); }, Inconclusive, "shop/web-2-a on w1 was restarted (Error) for no known reason: its node may be away, as declared, and nothing shows that it was")]
+#[case::restarted_with_its_node("disturbed", |s: &mut Story| { reboots(s, ("one", "two")); always_away(s); }, Passed, "shop/web-2-a was restarted and shop/web-2-c was restarted: its node was away, as declared")]
+#[case::restarted_with_all_of_its_node("disturbed", |s: &mut Story| { all_restart(s); always_away(s); }, Passed, "its node was away, as declared")]
+#[case::restarted_with_most_of_its_node("disturbed", |s: &mut Story| { reboots(s, ("one", "one")); always_away(s); }, Inconclusive, "nothing shows that it was")]
 #[case::scaled_up("budgets", |s: &mut Story| { let mut more = budget(3); more["status"]["desiredHealthy"] = json!(9); is(s, 18.0, more); is(s, 19.0, budget(3)); }, Passed, "")]
 #[case::installed("budgets", |s: &mut Story| for (t, n) in [(1.0, 0), (3.0, 2)] { let mut b = budget(n); b["metadata"]["uid"] = json!("u-new"); b["metadata"]["name"] = json!("new"); b["spec"]["selector"] = json!({"matchLabels": {"app": "new"}}); at(s, (BEGINS, t), Change::Added, b); }, Passed, "")]
 #[case::rolled_back("disturbed", |s: &mut Story| { at(s, (MARK, 5.0), Change::Added, set("web-3", 1)); at(s, (MARK, 5.5), Change::Added, starting(web("web-3", "a", "w1"))); is(s, 9.0, set("web-3", 0)); is(s, 9.3, ending(starting(web("web-3", "a", "w1")))); }, Passed, "")]
