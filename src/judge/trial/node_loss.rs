@@ -259,15 +259,15 @@ fn check_waits(
         end - fault.at
     );
     let span = (fault.at, end);
-    let crowded = waiting.iter().filter(is_free).find_map(crowded_by);
-    match (finding.machine.starved_in(span.0, span.1) > 0.0, crowded) {
-        (true, _) => finding.unsure(format!("{what}; the machine starved meanwhile")),
-        // With more workers, the pod might have had a place.
-        (false, Some(term)) => {
-            finding.unsure(format!("{what}; its {term} may need more workers than the cluster has"))
-        }
-        (false, None) => finding.check(Holds::of_any(false, span), what),
+    if finding.machine.starved_in(span.0, span.1) > 0.0 {
+        finding.unsure(format!("{what}; the machine starved meanwhile"));
+        return Ok(());
+    }
+    let what = match waiting.iter().filter(is_free).find_map(crowded_by) {
+        Some(term) => format!("{what}; its {term} may need more workers than are left"),
+        None => what,
     };
+    finding.check(Holds::of_any(false, span), what);
     Ok(())
 }
 

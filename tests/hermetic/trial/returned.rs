@@ -276,7 +276,7 @@ fn with_an_ephemeral_volume(story: &mut Story) {
 #[case::errs_after_a_pod_has_failed("drain", |s: &mut Story| errs_after(s, |s| done(s, "Failed")), Passed, "answered with an error while another workload had no ready pod")]
 #[case::breaks_after_the_return("drain", |s: &mut Story| errs_after(s, unready_for_a_moment), Failed, "requests failed for no reason, the first: 500 nginx, between `drain w3` and `drained w3`")]
 #[case::a_set_that_nothing_pins("data", |s: &mut Story| object(s, ("", ""), "u-set-0c", |pod| pod["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": "/srv/db"}}])), Inconclusive, "and nothing keeps a replacement there")]
-#[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Inconclusive, "its request for resources may need more workers than the cluster has")]
+#[case::fits_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 1 Insufficient cpu"), Failed, "its request for resources may need more workers than are left")]
 #[case::moves_once_a_node_has_room(
     "data",
     unplaced_with_a_host_path,
