@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 /// The engine's address if no setting names another.
 pub const DEFAULT: &str = "unix:///var/run/docker.sock";
@@ -78,7 +78,7 @@ pub fn address(get: impl Fn(&str) -> Option<String>) -> Result<String, AddressEr
 }
 
 fn of_context(dir: &Path, context: String) -> Result<String, AddressError> {
-    let folder = hex::encode(Sha256::digest(&context));
+    let folder = hex::encode(digest(&SHA256, context.as_bytes()));
     let path = dir.join("contexts").join("meta").join(folder).join("meta.json");
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,

@@ -9,8 +9,8 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Label on what seatrial creates in a container engine: the id of the state folder that owns it.
 pub const OWNED_BY_LABEL: &str = "dev.seatrial.owner";
@@ -156,7 +156,7 @@ fn machine() -> Option<String> {
 fn hashed(id: &str) -> Option<String> {
     let id = id.trim();
     let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit());
-    is_id.then(|| hex::encode(&Sha256::digest(format!("seatrial {id}"))[..8]))
+    is_id.then(|| hex::encode(&digest(&SHA256, format!("seatrial {id}").as_bytes()).as_ref()[..8]))
 }
 
 fn born(meta: &std::fs::Metadata) -> Option<u128> {

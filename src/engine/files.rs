@@ -9,7 +9,7 @@ use std::io::Read;
 use bollard::container::PathStatResponse;
 use bollard::query_parameters::{ContainerArchiveInfoOptions, DownloadFromContainerOptions};
 use futures::{StreamExt, TryStreamExt};
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 
 use super::exec::failed;
@@ -201,7 +201,7 @@ impl Engine {
                     if sums && kind.is_file() && entry.size() <= SUMMED && summed < SUMS {
                         let mut content = Vec::new();
                         entry.read_to_end(&mut content)?;
-                        (found.sha256, summed) = (Some(hex::encode(Sha256::digest(&content))), summed + 1);
+                        (found.sha256, summed) = (Some(hex::encode(digest(&SHA256, &content))), summed + 1);
                     }
                     listed.entries.push(found);
                 }

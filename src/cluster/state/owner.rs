@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::cluster::{ClusterError, Clusters};
 use crate::config::StateId;
@@ -42,10 +42,10 @@ impl Identity {
 
     /// Returns six hexadecimal digits that identify it in names.
     pub fn tag(&self) -> String {
-        let mut sha = Sha256::new();
-        sha.update(self.state.as_str());
-        sha.update(&self.engine);
-        sha.finalize()[..3].iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut sha = Context::new(&SHA256);
+        sha.update(self.state.as_str().as_bytes());
+        sha.update(self.engine.as_bytes());
+        hex::encode(&sha.finish().as_ref()[..3])
     }
 }
 

@@ -1,6 +1,6 @@
 //! The specification of a cluster, which decides its name.
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::Topology;
 use crate::cluster::state::owner::Identity;
@@ -28,13 +28,13 @@ impl ClusterSpec {
         for (role, image) in workloads {
             parts.extend([role.as_str(), &image.reference, &image.built_from]);
         }
-        let mut sha = Sha256::new();
+        let mut sha = Context::new(&SHA256);
         for part in parts {
             // The length separates neighbours: `ab`, `c` is not `a`, `bc`.
-            sha.update((part.len() as u64).to_be_bytes());
+            sha.update(&(part.len() as u64).to_be_bytes());
             sha.update(part.as_bytes());
         }
-        sha.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&sha.finish().as_ref()[..4])
     }
 
     /// Returns the cluster's name: `seatrial-<topology>-<hash>-<tag>`, and the suffix if there is one. The tag

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256, digest};
 
 use super::error::BuildError;
 use super::pieces::Piece;
@@ -18,10 +18,10 @@ pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, 
     let shared = shared_files(recipes)?;
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
     for piece in pieces {
-        let mut hash = Sha256::new();
+        let mut hash = Context::new(&SHA256);
         let mut add = |name: &str, value: &[u8]| {
             for part in [name.as_bytes(), value] {
-                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(&(part.len() as u64).to_le_bytes());
                 hash.update(part);
             }
         };
@@ -45,9 +45,9 @@ pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, 
         take_named(&mut inputs, &shared);
         for (file, bytes) in &inputs {
             let name = file.strip_prefix(recipes).unwrap_or(file).to_string_lossy();
-            add(&name, &Sha256::digest(bytes));
+            add(&name, digest(&SHA256, bytes).as_ref());
         }
-        keys.insert(piece.id.clone(), hex::encode(hash.finalize()));
+        keys.insert(piece.id.clone(), hex::encode(hash.finish()));
     }
     Ok(keys)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "offline")]
 use include_dir::{Dir, DirEntry, include_dir};
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256, digest};
 
 use super::error::BuildError;
 
@@ -18,14 +18,14 @@ static OFFLINE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/offline");
 /// [`BuildError::File`], [`BuildError::LeftOut`].
 pub fn unpack(cache: &Path) -> Result<PathBuf, BuildError> {
     let files = files()?;
-    let mut hash = Sha256::new();
+    let mut hash = Context::new(&SHA256);
     for (path, bytes) in &files {
         hash.update(path.to_string_lossy().as_bytes());
-        hash.update([0]);
-        hash.update(Sha256::digest(bytes));
+        hash.update(&[0]);
+        hash.update(digest(&SHA256, bytes).as_ref());
     }
     let parent = cache.join("recipes");
-    let dir = parent.join(&hex::encode(hash.finalize())[..16]);
+    let dir = parent.join(&hex::encode(hash.finish())[..16]);
     if dir.is_dir() {
         return Ok(dir);
     }

@@ -18,8 +18,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use ring::digest::{SHA256, digest as sum};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::NodeImage;
 use super::artefacts::files::{Artefacts, Program};
@@ -326,7 +326,7 @@ impl<E: Into<ImageError>> From<E> for Failed {
 }
 
 fn key(digest: &str) -> String {
-    hex::encode(Sha256::digest(format!("{FORMAT}\n{}\n{digest}", std::env::consts::ARCH)))
+    hex::encode(sum(&SHA256, format!("{FORMAT}\n{}\n{digest}", std::env::consts::ARCH).as_bytes()))
 }
 
 fn folder(version: &str, digest: &str) -> String {

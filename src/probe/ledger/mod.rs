@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 pub use connection::LedgerError;
 pub use reader::Reader;
@@ -234,7 +234,8 @@ impl Ledger {
     fn next(&self, writer: &str, count: u32) -> Vec<(Row, String)> {
         let first = self.number.fetch_add(count.into(), Ordering::Relaxed) + 1;
         let row = |number| {
-            let payload = hex::encode(Sha256::digest(format!("{writer} {number} {}", self.log.run())));
+            let payload =
+                hex::encode(digest(&SHA256, format!("{writer} {number} {}", self.log.run()).as_bytes()));
             let checksum = checksum(writer, number, &payload);
             (Row { writer: writer.to_owned(), number, checksum }, payload)
         };
@@ -260,5 +261,5 @@ impl Ledger {
 }
 
 fn checksum(writer: &str, number: u64, payload: &str) -> String {
-    hex::encode(Sha256::digest(format!("{writer}\n{number}\n{payload}")))
+    hex::encode(digest(&SHA256, format!("{writer}\n{number}\n{payload}").as_bytes()))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -150,8 +150,8 @@ impl<'s> Book<'s> {
 
 /// Returns the number of the first entry of a ledger in a run. Entries that another run left have other numbers.
 fn first(run: &str, name: &str) -> u64 {
-    let digest = Sha256::digest(format!("{run}\n{name}"));
-    let number = digest.iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let digest = digest(&SHA256, format!("{run}\n{name}").as_bytes());
+    let number = digest.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | u64::from(*byte));
     (number % BASES + 1) * APART + 1
 }
 
