@@ -48,7 +48,7 @@ mutants: ## Run mutation tests of judges, waits and the ledger (needs cargo-muta
 
 # k8s-openapi compiles only with a Kubernetes version, which a user's crate chooses.
 features: ## Check that the library compiles without features and with each one alone
-	for feature in "" suites mysql reports offline internals; do \
+	for feature in "" suites mysql into-pods reports offline internals; do \
 	  cargo clippy --locked --lib --no-default-features --features "k8s-openapi/v1_33 $$feature" -- -D warnings || exit; \
 	done
 

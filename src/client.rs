@@ -14,8 +14,10 @@ use crate::deadline::Deadline;
 use crate::hint::{FailureKind, Hint};
 use crate::{retry, sanitise};
 
+#[cfg(feature = "cli")]
 mod context;
 
+#[cfg(feature = "cli")]
 pub use context::{ContextError, Named};
 
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them, because the connection of a

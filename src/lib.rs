@@ -24,10 +24,11 @@
 //! |---|---|
 //! | none | everything that a story needs: leases, scenarios, manifests, waits, faults, probes, the event log, own claims |
 //! | `reports` | `report` |
-//! | `mysql` | `probe::Ledger`, numbered rows in MySQL |
+//! | `into-pods` | `workload::exec`, commands in pods, and `probe::Forward`, a local port that leads to a pod |
+//! | `mysql` | `probe::Ledger`, numbered rows in MySQL; includes `into-pods` |
 //! | `offline` | the recipes that build images if no registry answers |
 //! | `suites` | the built-in suites, claims and judges, `trial` and `upgrade`; includes `mysql` |
-//! | `cli` (default) | `main`, `Catalogue`, and every feature above |
+//! | `cli` (default) | `main`, `Catalogue`, `client::Named`, and every feature above |
 //!
 //! Without `cli`, the crate also chooses a Kubernetes version of k8s-openapi, such as its feature `v1_33`.
 

@@ -3,12 +3,14 @@
 use crate::client::ApiError;
 
 pub mod deployment;
+#[cfg(feature = "into-pods")]
 pub mod exec;
 pub mod identity;
 mod named;
 pub mod stateful_set;
 
 pub use deployment::Deployment;
+#[cfg(feature = "into-pods")]
 pub use exec::{ExecError, exec, exec_ok, exec_once};
 pub use identity::{Comparison, Identity, identities};
 pub use stateful_set::StatefulSet;
