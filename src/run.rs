@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -67,46 +69,49 @@ impl Run {
     ///
     /// # Errors
     /// [`RunError`]; then nothing was started.
-    pub async fn begin(
+    pub fn begin<'a>(
         clusters: Clusters,
-        id: &str,
-        suites: &[&str],
+        id: &'a str,
+        suites: &'a [&'a str],
         cancel: CancellationToken,
-    ) -> Result<Self, RunError> {
-        clusters.foresee().await?;
-        let images = image::resolve(&clusters.images(Deadline::after(IMAGES))).await?;
-        let settings = &clusters.settings;
-        let log = EventLog::open(&settings.runs_dir().join(id), id)?.with_secrets(&settings.secrets);
-        let facts = clusters.engine.facts().await?;
-        log.append(Event::RunStarted {
-            seatrial: env!("CARGO_PKG_VERSION").into(),
-            profile: images.profile.clone(),
-            profile_because: images.because.clone(),
-            machine: facts.describe(),
-            suites: suites.iter().map(|&s| s.into()).collect(),
-        });
-        let mut images_seen = BTreeMap::new();
-        images_seen
-            .insert("node".to_owned(), (images.node.reference.clone(), images.node.built_from.clone()));
-        for workload in images.workloads.values() {
-            let to = (workload.reference.clone(), workload.built_from.clone());
-            images_seen.insert(workload.stands_for.clone(), to);
-        }
-        for (from, (to, built_from)) in images_seen {
-            log.append(Event::Substituted { from, to, built_from });
-        }
-        Ok(Self {
-            clusters,
-            images,
-            log,
-            cancel,
-            patience: Duration::from_secs(20 * 60),
-            budgets: None,
-            topology: None,
-            cluster: None,
-            keep_on_failure: false,
-            collectors: COLLECTORS.to_vec(),
-        })
+    ) -> BoxFuture<'a, Result<Self, RunError>> {
+        let work = async move {
+            clusters.foresee().await?;
+            let images = image::resolve(&clusters.images(Deadline::after(IMAGES))).await?;
+            let settings = &clusters.settings;
+            let log = EventLog::open(&settings.runs_dir().join(id), id)?.with_secrets(&settings.secrets);
+            let facts = clusters.engine.facts().await?;
+            log.append(Event::RunStarted {
+                seatrial: env!("CARGO_PKG_VERSION").into(),
+                profile: images.profile.clone(),
+                profile_because: images.because.clone(),
+                machine: facts.describe(),
+                suites: suites.iter().map(|&s| s.into()).collect(),
+            });
+            let mut images_seen = BTreeMap::new();
+            images_seen
+                .insert("node".to_owned(), (images.node.reference.clone(), images.node.built_from.clone()));
+            for workload in images.workloads.values() {
+                let to = (workload.reference.clone(), workload.built_from.clone());
+                images_seen.insert(workload.stands_for.clone(), to);
+            }
+            for (from, (to, built_from)) in images_seen {
+                log.append(Event::Substituted { from, to, built_from });
+            }
+            Ok(Self {
+                clusters,
+                images,
+                log,
+                cancel,
+                patience: Duration::from_secs(20 * 60),
+                budgets: None,
+                topology: None,
+                cluster: None,
+                keep_on_failure: false,
+                collectors: COLLECTORS.to_vec(),
+            })
+        };
+        work.boxed()
     }
 
     /// Records the end of the run. Returns its folder.

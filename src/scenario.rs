@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::chain::chain;
 use crate::client::Client;
@@ -151,37 +152,61 @@ async fn whole(
     claims: &[&'static Claim],
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
-    let name = needs.name.to_owned();
-    let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
+    let log = run.log.scoped(Scope { scenario: Some(needs.name.into()), ..Scope::default() });
     let (ids, title) = (claims.iter().map(|c| c.id.into()).collect(), title.map(str::to_owned));
     log.append(Event::ScenarioStarted { claims: ids, title });
-    let prepared = tokio::select! {
-        prepared = prepare(run, &needs, &log) => prepared,
-        () = run.cancel.cancelled() => {
-            // An interrupted creation has left half a cluster that now has no owner.
-            let removed = run.clusters.remove_incomplete();
-            match Deadline::after(WAY_OUT).bound(removed).await {
-                Ok(Ok(_)) => run.clusters.progress.say(
-                    "interrupted before the story began: `seatrial reap` removes leftovers from its cluster",
-                ),
-                Ok(Err(error)) => run.clusters.progress.say(&format!("cleanup failed: {}: `seatrial reap` removes the rest", chain(&error))),
-                Err(late) => run.clusters.progress.say(&format!("cleanup {late}: `seatrial reap` removes the rest")),
+    let (result, left) = match begin(run, &needs, &log).await {
+        Ok(ready) => {
+            let story = tell(run, needs.name, &ready.scenario, body).await;
+            end(run, needs.name, ready, story).await
+        }
+        Err(stop) => (Err(stop.named(needs.name)), Vec::new()),
+    };
+    record_end(run, &log, (needs.name, claims), (result, left))
+}
+
+/// Prepares the story. Boxed, as [`end`] is: a user's crate compiles [`whole`] with its own story, and only with that.
+fn begin<'a>(run: &'a Run, needs: &'a Needs, log: &'a EventLog) -> BoxFuture<'a, Result<Ready, Stop>> {
+    let begun = async move {
+        tokio::select! {
+            prepared = prepare(run, needs, log) => prepared,
+            () = run.cancel.cancelled() => {
+                remove_half(run).await;
+                Err(Stop::Interrupted)
             }
-            Err(Stop::Interrupted)
         }
     };
-    let (result, left) = match prepared {
-        Ok(ready) => live(run, &name, ready, body).await,
-        Err(stop) => (Err(stop.named(&name)), Vec::new()),
+    begun.boxed()
+}
+
+/// Removes what an interrupted creation left: half a cluster that now has no owner.
+async fn remove_half(run: &Run) {
+    let removed = run.clusters.remove_incomplete();
+    let said = match Deadline::after(WAY_OUT).bound(removed).await {
+        Ok(Ok(_)) => {
+            "interrupted before the story began: `seatrial reap` removes leftovers from its cluster".into()
+        }
+        Ok(Err(error)) => format!("cleanup failed: {}: `seatrial reap` removes the rest", chain(&error)),
+        Err(late) => format!("cleanup {late}: `seatrial reap` removes the rest"),
     };
+    run.clusters.progress.say(&said);
+}
+
+/// Records how a scenario ended, and the claims that it did not reach.
+fn record_end(
+    run: &Run,
+    log: &EventLog,
+    (name, claims): (&str, &[&'static Claim]),
+    (result, left): (Result<(), ScenarioError>, Vec<String>),
+) -> Result<(), ScenarioError> {
     for text in &left {
         run.clusters.progress.say(&format!("left behind by {name}: {text}"));
     }
-    let missing = unjudged(&log, claims);
+    let missing = unjudged(log, claims);
     let result = match result {
         Ok(()) if !missing.is_empty() => {
             let claims = missing.iter().map(|claim| format!("{} was not proved", claim.id)).collect();
-            Err(ScenarioError::Claims { name: name.clone(), claims })
+            Err(ScenarioError::Claims { name: name.into(), claims })
         }
         result => result,
     };
@@ -193,7 +218,7 @@ async fn whole(
     let broke = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
     log.append(Event::ScenarioEnded { error: result.as_ref().err().filter(broke).map(|e| chain(e)), left });
     log.leave_out_late();
-    let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
+    let written = log.check().map_err(|e| ScenarioError::Clean { name: name.into(), source: e.into() });
     result.and(written)
 }
 
@@ -364,26 +389,44 @@ async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Resul
     Ok(())
 }
 
-async fn live(
+/// Runs the story itself until it ends, in whatever way.
+async fn tell(
+    run: &Run,
+    name: &str,
+    scenario: &Scenario,
+    body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
+) -> Result<(), ScenarioError> {
+    let story = AssertUnwindSafe(scenario.deadline.bound(body(scenario))).catch_unwind();
+    let ended = tokio::select! {
+        ended = story => ended,
+        () = run.cancel.cancelled() => return Err(ScenarioError::Interrupted { name: name.into() }),
+    };
+    let failed = |source: Failure| ScenarioError::Story { name: name.into(), source };
+    match ended {
+        Ok(Ok(Ok(()))) => scenario.verdict(name),
+        Ok(Ok(Err(source))) => Err(failed(source)),
+        Ok(Err(late)) => Err(failed(format!("the story was {late}").into())),
+        Err(panic) => Err(failed(format!("panicked: {}", panic_text(&*panic)).into())),
+    }
+}
+
+/// Collects the evidence, heals, deletes the namespace and releases the lease.
+fn end<'a>(
+    run: &'a Run,
+    name: &'a str,
+    ready: Ready,
+    story: Result<(), ScenarioError>,
+) -> BoxFuture<'a, (Result<(), ScenarioError>, Vec<String>)> {
+    ended(run, name, ready, story).boxed()
+}
+
+async fn ended(
     run: &Run,
     name: &str,
     ready: Ready,
-    body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
+    story: Result<(), ScenarioError>,
 ) -> (Result<(), ScenarioError>, Vec<String>) {
     let Ready { lease, scenario, namespace } = ready;
-    let story = AssertUnwindSafe(scenario.deadline.bound(body(&scenario))).catch_unwind();
-    let ended = tokio::select! {
-        ended = story => Some(ended),
-        () = run.cancel.cancelled() => None,
-    };
-    let failed = |source: Failure| ScenarioError::Story { name: name.into(), source };
-    let story = match ended {
-        Some(Ok(Ok(Ok(())))) => scenario.verdict(name),
-        Some(Ok(Ok(Err(source)))) => Err(failed(source)),
-        Some(Ok(Err(late))) => Err(failed(format!("the story was {late}").into())),
-        Some(Err(panic)) => Err(failed(format!("panicked: {}", panic_text(&*panic)).into())),
-        None => Err(ScenarioError::Interrupted { name: name.into() }),
-    };
     let way_out = Deadline::after(WAY_OUT);
     if story.is_err() {
         let mut to = run.log.dir().join("bundle").join(name);
@@ -505,34 +548,54 @@ impl Scenario {
     ///
     /// # Errors
     /// Those of [`manifest::apply`].
-    pub async fn apply(&self, manifest: &Manifest, deadline: Deadline) -> Result<Vec<Applied>, Failure> {
-        let applied = manifest::apply(&self.client, manifest, deadline).await?;
-        applied.iter().flat_map(Applied::notes).for_each(|text| self.note(text));
-        Ok(applied)
+    pub fn apply<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Applied>, Failure>> {
+        let work = async move {
+            let applied = manifest::apply(&self.client, manifest, deadline).await?;
+            applied.iter().flat_map(Applied::notes).for_each(|text| self.note(text));
+            Ok(applied)
+        };
+        work.boxed()
     }
 
     /// Injects a fault: writes its intent to disk first, then records its proof in the log.
     ///
     /// # Errors
     /// Errors of the fault. The fault is healed at the end of the scope in any case.
-    pub async fn inject(
-        &self,
-        fault: &dyn Fault,
+    pub fn inject<'a>(
+        &'a self,
+        fault: &'a dyn Fault,
         target: impl Into<Target>,
         deadline: Deadline,
-    ) -> Result<ActiveFault<'_>, Failure> {
-        let (intent, checked) = self.intents.write(fault, target, deadline).await?;
-        let node = checked.target.node.clone();
-        let (id, fault_name, node_name) = (intent.id.clone(), fault.name().to_owned(), node.name.clone());
-        self.log.append(Event::FaultIntended {
-            id: id.clone(),
-            fault: fault_name.clone(),
-            node: node_name.clone(),
-        });
-        let proof = intent.recorded(fault.inject(&checked, deadline).await?);
-        self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
-        // Clearing a fault needs no parameters.
-        Ok(ActiveFault { scenario: self, fault: self.clusters.faults.named(fault.name())?, node, intent })
+    ) -> BoxFuture<'a, Result<ActiveFault<'a>, Failure>> {
+        self.injected(fault, target.into(), deadline)
+    }
+
+    /// Boxed, so that a user's crate compiles no fault again.
+    fn injected<'a>(
+        &'a self,
+        fault: &'a dyn Fault,
+        target: Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<ActiveFault<'a>, Failure>> {
+        let work = async move {
+            let (intent, checked) = self.intents.write(fault, target, deadline).await?;
+            let node = checked.target.node.clone();
+            let (id, name) = (intent.id.clone(), fault.name().to_owned());
+            self.log.append(Event::FaultIntended {
+                id: id.clone(),
+                fault: name.clone(),
+                node: node.name.clone(),
+            });
+            let proof = intent.recorded(fault.inject(&checked, deadline).await?);
+            self.log.append(Event::FaultInjected { id, fault: name, node: node.name.clone(), proof });
+            // Clearing a fault needs no parameters.
+            Ok(ActiveFault { scenario: self, fault: self.clusters.faults.named(fault.name())?, node, intent })
+        };
+        work.boxed()
     }
 }
 

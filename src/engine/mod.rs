@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as ApiError;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use crate::deadline::Deadline;
 use jiff::Timestamp;
@@ -107,8 +109,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::NotDocker`], [`EngineError::Timeout`]
     /// after 30 s.
-    pub async fn connect(host: &str) -> Result<Engine, EngineError> {
-        Self::connect_within(host, Deadline::after(QUICK)).await
+    pub fn connect(host: &str) -> BoxFuture<'_, Result<Engine, EngineError>> {
+        Self::connect_within(host, Deadline::after(QUICK)).boxed()
     }
 
     /// As [`Engine::connect`], with the caller's deadline.

@@ -1,5 +1,7 @@
 //! An open fault of a story.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::{Failure, Scenario};
@@ -18,12 +20,16 @@ pub struct ActiveFault<'s> {
     pub(super) intent: Intent,
 }
 
-impl ActiveFault<'_> {
+impl<'s> ActiveFault<'s> {
     /// Clears the fault and records the proof.
     ///
     /// # Errors
     /// Errors of the fault; its intent then stays open.
-    pub async fn heal(self, deadline: Deadline) -> Result<Value, Failure> {
+    pub fn heal(self, deadline: Deadline) -> BoxFuture<'s, Result<Value, Failure>> {
+        self.healed(deadline).boxed()
+    }
+
+    async fn healed(self, deadline: Deadline) -> Result<Value, Failure> {
         let proof = self.intent.recorded(self.fault.clear(&self.node, deadline).await?);
         self.scenario.log.append(Event::FaultHealed {
             id: self.intent.id.clone(),

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
 use super::{Scenario, ScenarioError};
 use crate::event::Event;
 use crate::judge::{self, Claim, Conclusion, Evidence};
@@ -13,9 +16,12 @@ impl Scenario {
     ///
     /// A claim of the story's own with the id of a built-in claim is inconclusive: a program that judges the run
     /// again would use the built-in claim.
-    pub async fn prove(&self, claim: &'static Claim) -> Conclusion {
-        self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
-        self.prove_as(claim, claim.id.to_owned()).await
+    pub fn prove(&self, claim: &'static Claim) -> BoxFuture<'_, Conclusion> {
+        let work = async move {
+            self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
+            self.prove_as(claim, claim.id.to_owned()).await
+        };
+        work.boxed()
     }
 
     /// Judges a claim for one subject alone, such as a workload: its id is then `<claim>/<subject>`. The caller has

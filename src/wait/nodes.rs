@@ -1,6 +1,8 @@
 //! Rules on nodes. Source: the node lifecycle controller's documentation ("Nodes", "Taints and
 //! Tolerations").
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::runtime::watcher;
@@ -40,16 +42,24 @@ pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + us
 ///
 /// # Errors
 /// As [`until`].
-pub async fn ready(client: &Client, name: &str, deadline: Deadline) -> Result<Waited<Node>, WaitError> {
-    until(Api::all(client.stream.clone()), by_name(name), node_ready(name, None), deadline).await
+pub fn ready(
+    client: &Client,
+    name: &str,
+    deadline: Deadline,
+) -> BoxFuture<'static, Result<Waited<Node>, WaitError>> {
+    until(Api::all(client.stream.clone()), by_name(name), node_ready(name, None), deadline).boxed()
 }
 
 /// Waits for [`node_not_ready`]; returns the node.
 ///
 /// # Errors
 /// As [`until`].
-pub async fn not_ready(client: &Client, name: &str, deadline: Deadline) -> Result<Waited<Node>, WaitError> {
-    until(Api::all(client.stream.clone()), by_name(name), node_not_ready(name), deadline).await
+pub fn not_ready(
+    client: &Client,
+    name: &str,
+    deadline: Deadline,
+) -> BoxFuture<'static, Result<Waited<Node>, WaitError>> {
+    until(Api::all(client.stream.clone()), by_name(name), node_not_ready(name), deadline).boxed()
 }
 
 /// The cluster has exactly `n` nodes, all of them ready and without the taints of a lost or full node.

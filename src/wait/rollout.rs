@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -52,37 +54,40 @@ pub async fn rollout(
 ///
 /// # Errors
 /// As [`rollout`].
-pub async fn rollout_running(
-    client: &Client,
-    namespace: &str,
-    deployment: &str,
-    image_ids: &ImageIds,
+pub fn rollout_running<'a>(
+    client: &'a Client,
+    namespace: &'a str,
+    deployment: &'a str,
+    image_ids: &'a ImageIds,
     deadline: Deadline,
-) -> Result<Rollout, WaitError> {
-    let mut sets = Sets::<Deployment>::with_replica_sets(client, namespace, deployment);
-    let wait = Wait::new(format!("rollout of {namespace}/{deployment}"), deadline);
-    let mut same = Same::default();
-    let answer = |sets: &Sets<Deployment>, around: &Around| {
-        let found = same.still("Deployment", sets.found())?;
-        let (all, pods) = (sets.replica_sets(), sets.pods.objects());
-        match deployments::complete_running(&found, &all, &pods, image_ids, around) {
-            Verdict::Met => {
-                let replica_sets = deployments::sets_of(&found, &all).into_iter().cloned().collect();
-                let pods = deployments::pods_of(&found, &all, &pods).into_iter().cloned().collect();
-                Ok((found, replica_sets, pods))
+) -> BoxFuture<'a, Result<Rollout, WaitError>> {
+    let work = async move {
+        let mut sets = Sets::<Deployment>::with_replica_sets(client, namespace, deployment);
+        let wait = Wait::new(format!("rollout of {namespace}/{deployment}"), deadline);
+        let mut same = Same::default();
+        let answer = |sets: &Sets<Deployment>, around: &Around| {
+            let found = same.still("Deployment", sets.found())?;
+            let (all, pods) = (sets.replica_sets(), sets.pods.objects());
+            match deployments::complete_running(&found, &all, &pods, image_ids, around) {
+                Verdict::Met => {
+                    let replica_sets = deployments::sets_of(&found, &all).into_iter().cloned().collect();
+                    let pods = deployments::pods_of(&found, &all, &pods).into_iter().cloned().collect();
+                    Ok((found, replica_sets, pods))
+                }
+                other => Err(other),
             }
-            other => Err(other),
-        }
+        };
+        let about = |sets: &Sets<Deployment>, _: &Around| {
+            let Some(found) = sets.found() else { return BTreeSet::new() };
+            let (all, pods) = (sets.replica_sets(), sets.pods.objects());
+            let sets_of = deployments::sets_of(&found, &all).into_iter().filter_map(|s| s.uid());
+            let pods_of = deployments::pods_of(&found, &all, &pods).into_iter().filter_map(|p| p.uid());
+            found.uid().into_iter().chain(sets_of).chain(pods_of).collect()
+        };
+        let ((deployment, replica_sets, pods), took) = sets.until(wait, answer, about).await?;
+        Ok(Rollout { deployment, replica_sets, pods, took })
     };
-    let about = |sets: &Sets<Deployment>, _: &Around| {
-        let Some(found) = sets.found() else { return BTreeSet::new() };
-        let (all, pods) = (sets.replica_sets(), sets.pods.objects());
-        let sets_of = deployments::sets_of(&found, &all).into_iter().filter_map(|s| s.uid());
-        let pods_of = deployments::pods_of(&found, &all, &pods).into_iter().filter_map(|p| p.uid());
-        found.uid().into_iter().chain(sets_of).chain(pods_of).collect()
-    };
-    let ((deployment, replica_sets, pods), took) = sets.until(wait, answer, about).await?;
-    Ok(Rollout { deployment, replica_sets, pods, took })
+    work.boxed()
 }
 
 /// A complete rollout of a StatefulSet, with the objects as they were then.
@@ -104,32 +109,35 @@ pub struct StatefulRollout {
 /// # Errors
 /// [`WaitError::Never`] as soon as the image of a pod that the update waits for cannot be pulled, no node can take that
 /// pod, or the StatefulSet is gone; [`WaitError::Timeout`] with what was missing and the newest warnings.
-pub async fn stateful_rollout(
-    client: &Client,
-    namespace: &str,
-    set: &str,
+pub fn stateful_rollout<'a>(
+    client: &'a Client,
+    namespace: &'a str,
+    set: &'a str,
     deadline: Deadline,
-) -> Result<StatefulRollout, WaitError> {
-    let mut sets = Sets::<StatefulSet>::of(client, namespace, set);
-    let wait = Wait::new(format!("rollout of StatefulSet {namespace}/{set}"), deadline);
-    let mut same = Same::default();
-    let answer = |sets: &Sets<StatefulSet>, around: &Around| {
-        let found = same.still("StatefulSet", sets.found())?;
-        let pods = sets.pods.objects();
-        match stateful_sets::complete_in(&found, &pods, around) {
-            Verdict::Met => {
-                let pods = stateful_sets::pods_of(&found, &pods).into_iter().cloned().collect();
-                Ok((found, pods))
+) -> BoxFuture<'a, Result<StatefulRollout, WaitError>> {
+    let work = async move {
+        let mut sets = Sets::<StatefulSet>::of(client, namespace, set);
+        let wait = Wait::new(format!("rollout of StatefulSet {namespace}/{set}"), deadline);
+        let mut same = Same::default();
+        let answer = |sets: &Sets<StatefulSet>, around: &Around| {
+            let found = same.still("StatefulSet", sets.found())?;
+            let pods = sets.pods.objects();
+            match stateful_sets::complete_in(&found, &pods, around) {
+                Verdict::Met => {
+                    let pods = stateful_sets::pods_of(&found, &pods).into_iter().cloned().collect();
+                    Ok((found, pods))
+                }
+                other => Err(other),
             }
-            other => Err(other),
-        }
+        };
+        let about = |sets: &Sets<StatefulSet>, _: &Around| {
+            let Some(found) = sets.found() else { return BTreeSet::new() };
+            let pods = sets.pods.objects();
+            let pods_of = stateful_sets::pods_of(&found, &pods).into_iter().filter_map(|p| p.uid());
+            found.uid().into_iter().chain(pods_of).collect()
+        };
+        let ((set, pods), took) = sets.until(wait, answer, about).await?;
+        Ok(StatefulRollout { set, pods, took })
     };
-    let about = |sets: &Sets<StatefulSet>, _: &Around| {
-        let Some(found) = sets.found() else { return BTreeSet::new() };
-        let pods = sets.pods.objects();
-        let pods_of = stateful_sets::pods_of(&found, &pods).into_iter().filter_map(|p| p.uid());
-        found.uid().into_iter().chain(pods_of).collect()
-    };
-    let ((set, pods), took) = sets.until(wait, answer, about).await?;
-    Ok(StatefulRollout { set, pods, took })
+    work.boxed()
 }
