@@ -37,8 +37,12 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// What client libraries and Rust say, and the same for people. The order matters: an entry may contain a later one.
-const WORDS: [(&str, &str); 23] = [
+const WORDS: [(&str, &str); 27] = [
     ("Error in the hyper legacy client: ", ""),
+    ("Docker responded with status code ", "the engine answered "),
+    ("Docker stream error: ", ""),
+    ("Docker container wait error: ", ""),
+    ("Failed to deserialize JSON: ", "the answer is not understood: "),
     ("ServiceError: ", ""),
     ("HyperError: ", ""),
     ("HttpError: ", ""),
@@ -139,6 +143,11 @@ mod tests {
     fn words_of_libraries_become_words_for_people() {
         for (theirs, ours) in [
             ("Error in the hyper legacy client: client error (Connect): x", "no connection: x"),
+            (
+                "start w: Docker responded with status code 404: No such container: w",
+                "start w: the engine answered 404: No such container: w",
+            ),
+            ("pull a:1: Docker stream error: toomanyrequests", "pull a:1: toomanyrequests"),
             (
                 "client error (Connect): tcp connect error: Connection refused (os error 111)",
                 "Connection refused: nothing listens there",
