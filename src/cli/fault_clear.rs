@@ -64,7 +64,10 @@ async fn clear_cluster(clusters: &Clusters, name: &str, open: &[Intent]) -> anyh
     let deadline = Deadline::after(PATIENCE);
     let heals = |intent: &&Intent| fault::heals(&clusters.settings, name, intent.owner);
     if let Some(story) = open.iter().find(|i| heals(i) && i.until.is_none()) {
-        let message = format!("{}: the fault is part of a story, which heals it", list::open_fault(&clusters.faults, story));
+        let message = format!(
+            "{}: the fault is part of a story, which heals it",
+            list::open_fault(&clusters.faults, story)
+        );
         return Err(Stop::new(
             FailureKind::Busy,
             message,

@@ -82,7 +82,10 @@ async fn left(settings: &Settings, catalogue: &Catalogue, command: &Command) -> 
     if let Command::Fault(_) = command {
         let (open, unknown) = cluster::all_open_faults(settings);
         for fault in open {
-            show::error(&format!("{}; `seatrial fault clear` heals it now", open_fault(&catalogue.faults, &fault)));
+            show::error(&format!(
+                "{}; `seatrial fault clear` heals it now",
+                open_fault(&catalogue.faults, &fault)
+            ));
         }
         return unknown.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
     }

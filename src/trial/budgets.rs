@@ -151,7 +151,9 @@ mod tests {
         let named = SHOP.replace("[{port: 80}]", "[{port: 80, name: http}]");
         let manifest = Manifest::read("m.yaml", &named).unwrap();
         let file = "trial: t\nmanifests: [m.yaml]\nprobes: {front: {http: {service: shop, port: http}}}\n";
-        let file = crate::trial::file::read(std::path::Path::new("t.yaml"), file, &crate::fault::Faults::built_in()).unwrap();
+        let file =
+            crate::trial::file::read(std::path::Path::new("t.yaml"), file, &crate::fault::Faults::built_in())
+                .unwrap();
         let trial = Trial::of_file(&file, manifest, ".".into()).unwrap();
         assert_eq!(trial.derived(), []);
         let wrong = trial.with_budgets(&["shop=longest:2s".into()]).unwrap_err().to_string();

@@ -104,8 +104,7 @@ fn check(
 ) -> Result<(), Missing> {
     let FaultStep { step: from, fault: name, node, .. } = step;
     let (over, healed) = (step.over(), step.healed());
-    let effect =
-        step.effect().ok_or_else(|| Missing(format!("`{from}`: fault {name} is not known here")))?;
+    let effect = step.effect().ok_or_else(|| Missing(format!("`{from}`: fault {name} is not known here")))?;
     let marks = (from.as_str(), over.as_str());
     let fault = Fault::named(evidence, (name, node), marks)?;
     match effect {

@@ -150,7 +150,9 @@ impl<'r> Seen<'_, 'r> {
     fn with_its_node(&self, life: &Life<'r>, at: f64) -> bool {
         let is_near = |second: f64| (second - at).abs() <= APART;
         let is_there = |other: &&Life<'r>| {
-            other.node == life.node && other.began < at - APART && other.ending.is_none_or(|end| end > at + APART)
+            other.node == life.node
+                && other.began < at - APART
+                && other.ending.is_none_or(|end| end > at + APART)
         };
         let others: Vec<&Life<'r>> =
             self.lives.iter().filter(is_there).filter(|other| other.uid != life.uid).collect();

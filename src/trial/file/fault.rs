@@ -332,7 +332,8 @@ mod tests {
     use crate::cluster::{HA, THREE};
 
     fn read(text: &str) -> FaultPart {
-        let mut part: FaultPart = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let mut part: FaultPart =
+            serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         part.look_up(&Faults::built_in()).unwrap_or_else(|error| panic!("{text}: {error}"));
         part
     }
