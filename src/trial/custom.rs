@@ -8,7 +8,6 @@ use kube::discovery;
 use kube::runtime::watcher;
 
 use super::workloads;
-use crate::chain::chain;
 use crate::judge::trial::facts::Workload;
 use crate::manifest::{Manifest, Object, is_own_kind};
 use crate::scenario::{Failure, Scenario};
@@ -46,7 +45,7 @@ pub(in crate::trial) fn declared(manifest: &Manifest, own: &str) -> Vec<CustomRe
 /// Waits until a custom resource is ready, and records the result.
 pub(in crate::trial) async fn settle(s: &Scenario, custom: &CustomResource, budget: Duration) -> bool {
     let began = Instant::now();
-    let ended = ready(s, custom, budget).await.err().map(|error| chain(&*error));
+    let ended = ready(s, custom, budget).await.err();
     workloads::settled(s, "ready", &custom.named, (began.elapsed(), budget), ended)
 }
 

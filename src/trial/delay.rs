@@ -51,11 +51,15 @@ fn started(container: &Container) -> u64 {
     })
 }
 
-/// Seconds until a container may be ready.
+/// Seconds between two questions of a probe for which every budget has room: `periodSeconds` by default.
+const PERIOD: u64 = 10;
+
+/// Seconds until a container may be ready. The first question comes with the container's start, and may be too early.
 fn ready(container: &Container) -> u64 {
     let started = started(container);
     container.readiness_probe.as_ref().map_or(started, |probe| {
         let more = seconds(probe.success_threshold, 1).saturating_sub(1).saturating_mul(period(probe));
+        let more = more.saturating_add(period(probe).saturating_sub(PERIOD));
         started.max(delay(probe)).saturating_add(more)
     })
 }
@@ -65,7 +69,7 @@ fn delay(probe: &Probe) -> u64 {
 }
 
 fn period(probe: &Probe) -> u64 {
-    seconds(probe.period_seconds, 10)
+    seconds(probe.period_seconds, PERIOD)
 }
 
 /// A field of a probe, with the API's default.
@@ -82,6 +86,15 @@ mod tests {
         let mut body = json!({ "spec": spec });
         body["spec"]["template"] = json!({ "spec": { "containers": [{ "name": "a" }, container] } });
         of_workload(kind, &body).as_secs()
+    }
+
+    #[test]
+    fn a_probe_that_asks_seldom_may_ask_too_early_at_first() {
+        let ready =
+            |probe: Value| of("Deployment", json!({}), json!({ "name": "b", "readinessProbe": probe }));
+        assert_eq!(ready(json!({ "periodSeconds": 90 })), 80);
+        assert_eq!(ready(json!({ "periodSeconds": 5 })), 0);
+        assert_eq!(ready(json!({ "periodSeconds": 60, "successThreshold": 2 })), 110);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::steady::{self, STEADY};
 use super::{declared, evictions, workloads};
 use crate::cluster::Topology;
 use crate::judge::trial::facts::Workload;
@@ -33,23 +34,36 @@ pub(in crate::trial) fn typical(claim: &str, topology: &Topology, manifest: &Man
     let rolled = || all.iter().filter(|pods| pods.rolls());
     let slowest = |of: fn(&Pods) -> Duration| all.iter().map(of).max().unwrap_or_default();
     let timing = topology.timing();
+    let stay = |of: fn(&Pods) -> bool| {
+        if all.iter().any(|pods| pods.unasked && of(pods)) { STEADY } else { Duration::ZERO }
+    };
     EACH_STEP
         + match claim {
             "ready" => {
-                slowest(Pods::first_start) + if has_services(manifest) { PROBES } else { Duration::ZERO }
+                slowest(Pods::first_start)
+                    + stay(|_| true)
+                    + if has_services(manifest) { PROBES } else { Duration::ZERO }
             }
-            "rollout" => rolled().map(Pods::rollout).sum(),
-            "pod-loss" => all.iter().filter(|pods| pods.is_replaced()).map(Pods::replacement).sum(),
+            "rollout" => rolled().map(Pods::rollout).sum::<Duration>() + stay(Pods::rolls),
+            "pod-loss" => {
+                let replaced = all.iter().filter(|pods| pods.is_replaced());
+                replaced.map(Pods::replacement).sum::<Duration>() + stay(Pods::is_replaced)
+            }
             "node-loss" if all.iter().any(Pods::moves) => {
-                timing.grace + timing.monitor_period / 2 + timing.toleration + slowest(Pods::start)
+                timing.grace
+                    + timing.monitor_period / 2
+                    + timing.toleration
+                    + slowest(Pods::start)
+                    + stay(Pods::moves)
             }
             "node-loss" => timing.grace + timing.monitor_period / 2,
-            "return" => BOOT + slowest(Pods::start),
+            "return" => BOOT + slowest(Pods::start) + stay(|pods| !pods.moves()),
             "drain" => {
                 // The first worker may have been lost, and has no pod then; every further one has all of them.
                 let further = u32::try_from(topology.workers()).unwrap_or(u32::MAX).saturating_sub(1);
                 let half = slowest(|pods| pods.drain(pods.count.div_ceil(2)));
-                half + further * slowest(|pods| pods.drain(pods.count))
+                let each = stay(|pods| pods.kind != "DaemonSet");
+                half + each + further * (slowest(|pods| pods.drain(pods.count)) + each)
             }
             "clean" => END,
             _ => return Duration::ZERO,
@@ -71,6 +85,8 @@ struct Pods {
     /// How many pods may be evicted at a time.
     evicted: u32,
     is_ordered: bool,
+    /// Whether no probe asks a container of them whether it is ready.
+    unasked: bool,
 }
 
 impl Pods {
@@ -96,6 +112,11 @@ impl Pods {
             evicted: evictions::at_a_time(manifest, body, count),
             at_a_time: if kind == "Deployment" { count.div_ceil(4).max(1) } else { 1 },
             is_ordered: declared::is_ordered(&kind, body),
+            unasked: kind != "Job"
+                && spec
+                    .iter()
+                    .flat_map(|spec| &spec.containers)
+                    .any(|container| !steady::is_asked(container)),
             kind,
         }
     }

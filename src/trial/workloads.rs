@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::watcher;
 
-use super::{delay, steady};
+use super::delay;
+use super::steady::{self, Unanswered};
 use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::judge::trial::facts::{SETTLED, Settled, Workload};
@@ -70,24 +71,41 @@ pub fn object<'m>(manifest: &'m Manifest, workload: &Workload) -> Option<&'m Obj
     manifest.objects().iter().find(is_meant)
 }
 
-/// Waits until a workload is complete, and records the result for the judge. An error is the judge's, not the story's.
+/// Waits until a workload is complete and its containers stay up, and records the result for the judge. An error is the judge's, not
+/// the story's.
 pub async fn settle(s: &Scenario, step: &str, workload: &Workload, budget: Duration) -> bool {
-    let began = Instant::now();
-    let ended = complete_for_good(s, workload, step != "ready", s.deadline().at_most(budget)).await;
-    settled(s, step, workload, (began.elapsed(), budget), ended.err().map(|error| chain(&*error)))
+    let deadline = s.deadline().at_most(budget);
+    let (took, ended) =
+        for_good(s, workload, deadline, async || complete(s, workload, step != "ready", deadline).await)
+            .await;
+    settled(s, step, workload, (took, budget), ended.err())
 }
 
-/// Waits until a workload is complete, and none of its containers has just ended with an error.
-async fn complete_for_good(
+/// As [`settle`], without a look at the containers: a later call of [`settle`] looks.
+pub async fn settle_for_now(s: &Scenario, step: &str, workload: &Workload, budget: Duration) -> bool {
+    let began = Instant::now();
+    let ended = complete(s, workload, step != "ready", s.deadline().at_most(budget)).await;
+    settled(s, step, workload, (began.elapsed(), budget), ended.err().map(Failure::from))
+}
+
+/// Waits until the workload is as `until` waits for and its containers stay up. Returns the time without the one that shows that.
+pub async fn for_good<E: Into<Failure>>(
     s: &Scenario,
     workload: &Workload,
-    was_ready: bool,
     deadline: Deadline,
-) -> Result<(), Failure> {
+    mut until: impl AsyncFnMut() -> Result<(), E>,
+) -> (Duration, Result<(), Failure>) {
+    let began = Instant::now();
     loop {
-        complete(s, workload, was_ready, deadline).await?;
-        if workload.kind == "Job" || steady::stays(s, workload, deadline).await? {
-            return Ok(());
+        let ended = until().await.map_err(Into::into);
+        let took = began.elapsed();
+        if ended.is_err() || workload.kind == "Job" {
+            return (took, ended);
+        }
+        match steady::stays(s, workload, deadline).await {
+            Ok(true) => return (took, Ok(())),
+            Ok(false) => {}
+            Err(error) => return (began.elapsed(), Err(error)),
         }
     }
 }
@@ -98,15 +116,18 @@ pub fn settled(
     step: &str,
     workload: &Workload,
     (took, budget): (Duration, Duration),
-    error: Option<String>,
+    error: Option<Failure>,
 ) -> bool {
     let is_complete = error.is_none();
+    let unanswered = error.as_ref().is_some_and(|error| error.is::<Unanswered>());
+    let error = error.map(|error| chain(&*error));
     let settled = Settled {
         step: step.into(),
         workload: workload.clone(),
         took: took.as_secs_f64(),
         budget: budget.as_secs_f64(),
         error,
+        unanswered,
     };
     s.observe(&SETTLED, &settled);
     is_complete

@@ -58,6 +58,9 @@ pub struct Settled {
     pub budget: f64,
     /// Why the wait ended without a complete workload.
     pub error: Option<String>,
+    /// Whether the wait ended because nobody answered, which says nothing about the workload.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
 }
 
 impl ServiceProbe {

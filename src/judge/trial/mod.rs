@@ -202,6 +202,7 @@ fn check_settled(
             Some(error) if finding.machine.starved_in(span.0, span.1) > 0.0 => {
                 finding.unsure(format!("{title}: {error}; the machine starved meanwhile"))
             }
+            Some(error) if settled.unanswered => finding.unsure(format!("{title}: {error}")),
             Some(error) => finding.check(Holds::of_any(false, span), format!("{title}: {error}")),
             None => finding.within(
                 span,

@@ -1,9 +1,9 @@
 //! Stops the worker that carries most of the application, and starts it again.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Toleration};
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::watcher;
@@ -12,6 +12,7 @@ use super::super::ground::{CALL, Ground, START};
 use super::super::pods::{owners, pods_of};
 use super::super::{delay, probes, volumes, workloads};
 use crate::chain::chain;
+use crate::deadline::Deadline;
 use crate::fault::StopNode;
 use crate::judge::trial::facts::{LOST_NODE, Workload};
 use crate::judge::trial::{DATA, NODE_LOSS, RETURN};
@@ -63,20 +64,15 @@ async fn lose<'s>(
     s.observe(&LOST_NODE, &home.name);
     s.mark("node-loss");
     let fault = s.inject(&StopNode::DEFAULT, home, s.deadline().at_most(CALL)).await?;
-    let began = Instant::now();
     let moves = |w: &&Workload| {
         let is_here = own.get(*w).is_some_and(|pods| pods.iter().any(|pod| node_of(pod) == home.name));
         is_here && matches!(w.kind.as_str(), "Deployment" | "ReplicaSet")
     };
     let all = ground.workloads.iter().filter(moves).map(async |workload| {
-        let ended = back_elsewhere(s, workload, &home.name, budget).await;
-        workloads::settled(
-            s,
-            "node-loss",
-            workload,
-            (began.elapsed(), budget),
-            ended.err().map(|e| chain(&*e)),
-        );
+        let deadline = s.deadline().at_most(budget);
+        let back = async || back_elsewhere(s, workload, &home.name, deadline).await;
+        let (took, ended) = workloads::for_good(s, workload, deadline, back).await;
+        workloads::settled(s, "node-loss", workload, (took, budget), ended.err());
     });
     futures::future::join_all(all).await;
     // Without a workload that moves, the node is lost once Kubernetes says so.
@@ -93,9 +89,8 @@ async fn back_elsewhere(
     s: &Scenario,
     workload: &Workload,
     lost: &str,
-    budget: Duration,
+    deadline: Deadline,
 ) -> Result<(), Failure> {
-    let deadline = s.deadline().at_most(budget);
     let owners = owners(s, workload).await?;
     let declared = owners.declared;
     let check = wait::check(
@@ -145,15 +140,19 @@ pub fn budget(s: &Scenario, pods: &[Pod]) -> Duration {
     let timing = s.cluster.topology.timing();
     let tolerated =
         pods.iter().filter_map(|p| p.spec.as_ref()).flat_map(|spec| spec.tolerations.iter().flatten());
-    let tolerated = tolerated.filter(|t| is_of_loss(t.key.as_deref())).filter_map(|t| t.toleration_seconds);
+    let tolerated = tolerated.filter(|t| is_of_loss(t)).filter_map(|t| t.toleration_seconds);
     let longest = Duration::from_secs(tolerated.max().and_then(|t| t.try_into().ok()).unwrap_or_default());
     let delay = pods.iter().filter_map(|p| p.spec.as_ref()).map(delay::of_pod).max().unwrap_or_default();
     timing.node_loss().total + longest.saturating_sub(timing.toleration) + delay + SLOW_START
 }
 
-/// Whether a lost node gets a taint of this key: its kubelet is silent, or reports that the node is not ready.
-fn is_of_loss(key: Option<&str>) -> bool {
-    matches!(key, Some(UNREACHABLE | NOT_READY))
+/// Whether a pod tolerates with it a taint of a lost node: its kubelet is silent, or reports that the node is not ready. Without a key,
+/// the operator Exists tolerates every taint (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
+fn is_of_loss(toleration: &Toleration) -> bool {
+    match toleration.key.as_deref().unwrap_or_default() {
+        "" => toleration.operator.as_deref() == Some("Exists"),
+        key => matches!(key, UNREACHABLE | NOT_READY),
+    }
 }
 
 /// Returns the worker with the most pods of the trial; the first of them by name if several have as many.
@@ -174,4 +173,26 @@ async fn own_pods(ground: &Ground<'_>) -> Result<BTreeMap<Workload, Vec<Pod>>, F
 
 fn node_of(pod: &Pod) -> &str {
     pods::node(pod)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_toleration_without_a_key_tolerates_a_lost_node_too() {
+        for (toleration, is) in [
+            (serde_json::json!({"key": UNREACHABLE, "operator": "Exists"}), true),
+            (
+                serde_json::json!({"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 120}),
+                true,
+            ),
+            (serde_json::json!({"key": "", "operator": "Exists"}), true),
+            (serde_json::json!({"value": "a"}), false),
+            (serde_json::json!({"key": "role", "operator": "Exists"}), false),
+        ] {
+            let read: Toleration = serde_json::from_value(toleration.clone()).unwrap();
+            assert_eq!(is_of_loss(&read), is, "{toleration}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ use crate::wait::{self, pods};
 pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
     let s = ground.s;
     let replaces = |w: &&Workload| !matches!(w.kind.as_str(), "Job" | "Pod");
+    let mut replaced = Vec::new();
     for workload in ground.workloads.iter().filter(replaces) {
         let own = pods_of(s, workload).await?;
         let Some(pod) = own.iter().find(|pod| pods::is_ready(pod)) else {
@@ -42,9 +43,12 @@ pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
         let deadline = s.deadline().at_most(time);
         // A pod that does not go is reported by the judge.
         let _ = wait::until(all, watcher::Config::default(), pods::pods_gone([uid]), deadline).await;
-        workloads::settle(s, "pod-loss", workload, time).await;
+        workloads::settle_for_now(s, "pod-loss", workload, time).await;
+        replaced.push((workload, time));
         probes::answered(ground).await;
         s.mark(&format!("pod-replaced {of}"));
     }
+    let all = replaced.into_iter().map(|(workload, time)| workloads::settle(s, "pod-loss", workload, time));
+    futures::future::join_all(all).await;
     Ok(())
 }

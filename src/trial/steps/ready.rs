@@ -31,7 +31,7 @@ pub async fn start(ground: &mut Ground<'_>) -> Result<bool, Failure> {
             // The reason may be an operator that does not start: the judge has its workload's reason, too.
             let why = chain(&*error);
             for custom in &ground.custom {
-                workloads::settled(s, "ready", &custom.named, (START, START), Some(why.clone()));
+                workloads::settled(s, "ready", &custom.named, (START, START), Some(why.clone().into()));
             }
             false
         }

@@ -218,7 +218,8 @@ impl Told {
     }
 
     pub fn settled(&mut self, step: &str, workload: Workload) {
-        let settled = Settled { step: step.into(), workload, took: 1.0, budget: 60.0, error: None };
+        let settled =
+            Settled { step: step.into(), workload, took: 1.0, budget: 60.0, error: None, unanswered: false };
         self.story.observe(&facts::SETTLED, settled);
     }
 

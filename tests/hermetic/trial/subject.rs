@@ -97,6 +97,7 @@ fn a_claim_is_judged_again_from_the_records_that_its_judge_saw() {
             took: 1.0,
             budget: 60.0,
             error: Some("late".into()),
+            unanswered: false,
         };
         story.say(observed(&facts::SETTLED, settled));
         story.say(Event::ClaimJudged {
@@ -139,7 +140,14 @@ fn a_drain_is_stopped_by_a_pod_of_its_own_namespace_only() {
     for value in [one, set] {
         story.insert_after("ready", changed(value));
     }
-    let settled = Settled { step: "drain".into(), workload: other, took: 1.0, budget: 60.0, error: None };
+    let settled = Settled {
+        step: "drain".into(),
+        workload: other,
+        took: 1.0,
+        budget: 60.0,
+        error: None,
+        unanswered: false,
+    };
     story.insert_after("drained w3", observed(&facts::SETTLED, settled));
     story.fact(&facts::DRAINS)["error"] = json!("pod shop/set-0 was not evicted from w3 within 57 s: 429");
     assert_eq!(judged(&story, "drain/StatefulSet/set"), Failed);
