@@ -266,6 +266,13 @@ impl Place<'_, '_> {
         let at = format!("{title}: {own} on {on}");
         let others = servers(before, &there).filter(|(was, is)| was != is);
         match compare(before, &there) {
+            Compared::Same { .. } if others.is_none() && self.has_user(on, own)? => {
+                finding.unsure(format!(
+                    "{at} had the same files before, and a pod that may have made them: nothing shows whether it is the same \
+                     volume"
+                ));
+                return Ok(());
+            }
             Compared::Same { proved: true } if before.incomplete.or(there.incomplete).is_none() => {
                 let what =
                     format!("{title}: {path} follows its pod to {on}, the same files were there before");
@@ -296,25 +303,34 @@ impl Place<'_, '_> {
         self.check_lost(finding, before, &format!("{on} with {how}"))
     }
 
+    /// Whether a pod on a node used a path there before the loss.
+    fn has_user(&self, on: &str, own: &str) -> Result<bool, Missing> {
+        let state = State::at(self.evidence, "node-loss")?;
+        for pod in state.of_kind("Pod").filter(|pod| node_of(pod) == on) {
+            if volumes::of(&state, &pod)?.iter().any(|volume| volume.path == Some(own)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Checks whether the application itself has copied its files to another node. Returns whether a check was added.
     fn check_copied(&self, finding: &mut Finding, before: &Listing<'_>, (on, own): (&str, &str)) -> bool {
         let Ok(now) = listing(self.evidence, "during-loss", on, own) else { return false };
         let at = format!("{}: {own} on {on}", self.title);
         let server = servers(before, &now);
         match (compare(before, &now), server) {
-            (Compared::Same { proved: true }, _) => {
-                let what = format!("{at} has the same files, which came after the loss");
-                decide(finding, self.rule, (Fate::Follows, true), what);
-            }
             (Compared::Same { .. } | Compared::Partly, Some((was, is))) if was == is => {
                 finding.unsure(format!(
                     "{at} has files of the same server (server_uuid {is}), which came after the loss: nothing shows \
                      whether all are copies"
                 ));
             }
-            (Compared::Same { .. }, None) => {
+            // An application that finds nothing makes its first files again, with the same contents.
+            (Compared::Same { proved }, None) => {
+                let of = if proved { "contents" } else { "names and sizes" };
                 finding.unsure(format!(
-                    "{at} has files of the same names and sizes: nothing shows whether they are copies"
+                    "{at} was empty, and has files of the same {of} since the loss: nothing shows whether they are copies"
                 ));
             }
             _ => return false,

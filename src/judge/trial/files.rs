@@ -54,6 +54,16 @@ pub fn share_a_checksum(before: &Listing<'_>, now: &Listing<'_>) -> bool {
     files(before).iter().any(is_same)
 }
 
+/// Whether at least half of the files have the checksum that they had, or the name where no checksum is known.
+pub fn keeps_most(before: &Listing<'_>, now: &Listing<'_>) -> bool {
+    let all = files(before);
+    let is_same = |was: &&&FileEntry| {
+        let is = now.entries.iter().find(|is| is.path == was.path);
+        is.is_some_and(|is| was.sha256.is_none() || was.sha256 == is.sha256)
+    };
+    2 * all.iter().filter(is_same).count() >= all.len()
+}
+
 /// Returns the server ids of both listings, if both are known. Files of another server are not the same files, whatever their
 /// names are.
 pub fn servers<'r>(before: &Listing<'r>, now: &Listing<'r>) -> Option<(&'r str, &'r str)> {

@@ -96,7 +96,7 @@ pub fn check(
     let there = loss.there(evidence, workload)?;
     if there.is_empty() {
         finding.check(true, format!("{title} had no pod on {node}"));
-        return Ok(());
+        return check_others(finding, evidence, (workload, uid), loss);
     }
     if let Some(rule) = loss.rules.iter().find(|rule| rule.workload.is(workload)) {
         let lasted = evidence.mark(loss.marks.1)?.mono_us as f64 / 1e6 - loss.fault.at;
@@ -117,7 +117,10 @@ pub fn check(
         "StatefulSet" => {
             match loss.releases {
                 true => check_moved(finding, evidence, (workload, uid), loss)?,
-                false => check_stays(finding, evidence, (workload, uid), &there, loss)?,
+                false => {
+                    check_stays(finding, evidence, (workload, uid), &there, loss)?;
+                    check_others(finding, evidence, (workload, uid), loss)?;
+                }
             }
             check_one_of_a_name(finding, evidence, (workload, &[uid]), loss.marks)?;
         }
@@ -126,6 +129,7 @@ pub fn check(
             let what =
                 format!("{title}: {} waits for {node} by design, it belongs to the node", names(&pods));
             finding.check(true, what);
+            check_others(finding, evidence, (workload, uid), loss)?;
         }
         // Whether the pod is still there after the fault is judged then.
         "Job" | "Pod" if loss.budget.is_some() => {}
@@ -310,6 +314,28 @@ fn check_stays(
             // The controller does not delete such a pod, but a person or the pod garbage collector may.
             false => finding.unsure(format!("{title}: {} was deleted although {node} was down", pod.name())),
         };
+    }
+    Ok(())
+}
+
+/// Checks that the pods on other nodes that were ready before a loss are ready at its end. By what the application does, they may need
+/// those that were lost: no rule of Kubernetes decides that.
+fn check_others(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (workload, uid): (&Workload, &str),
+    loss: &Loss<'_, '_>,
+) -> Result<(), Missing> {
+    let (from, to) = loss.marks;
+    let before = State::at(evidence, from)?.pods(uid);
+    let was_ready = |pod: &Object<'_>| before.iter().any(|old| old.uid() == pod.uid() && old.is_ready());
+    for pod in State::at(evidence, to)?.staying(uid) {
+        let on = node_of(&pod);
+        if on != loss.fault.node && was_ready(&pod) && !pod.is_ready() {
+            let (title, name, why) = (workload.title(), pod.name(), reason(&pod));
+            finding
+                .unsure(format!("{title}: {name} on {on} {why} since the loss, and may need what was lost"));
+        }
     }
     Ok(())
 }

@@ -413,6 +413,13 @@ impl<'r> Service<'r, '_> {
         sample.is_answer() && self.workloads.iter().any(|ready| is_zero_near(ready, sample, LAG))
     }
 
+    /// Whether a server gave no answer in time while another workload of the trial had no ready pod near the request: it may have waited
+    /// for that one.
+    fn may_wait(&self, sample: &Sample<'_>) -> bool {
+        let is_late = sample.detail.contains("timed out") && !share::is_unconnected(sample);
+        is_late && self.workloads.iter().any(|ready| is_zero_near(ready, sample, LAG))
+    }
+
     /// Whether a request found a server, while its answer may have needed a pod that a fault hit.
     fn may_need_others(&self, sample: &Sample<'_>) -> bool {
         sample.span().0 <= self.others && !share::is_unconnected(sample)
@@ -434,6 +441,11 @@ impl<'r> Service<'r, '_> {
         }
         if self.is_dependent(sample) {
             return Reason::Dependent;
+        }
+        if self.may_wait(sample) {
+            return Reason::Machine(
+                "another workload had no ready pod, for which the server may have waited",
+            );
         }
         if self.may_be_early(sample) {
             return Reason::Machine("kube-proxy may not have known the new pod yet");
@@ -521,8 +533,10 @@ impl<'r> Service<'r, '_> {
     fn check_outage(&self, finding: &mut Finding, expected: &Expected, after: f64) {
         let excepted = |sample: &Sample<'r>| {
             let failed = sample.outcome != Outcome::Acknowledged;
-            let is_known =
-                || self.had_no_pod(sample) || self.is_dependent(sample) || self.may_need_others(sample);
+            // One that decides nothing by itself decides nothing together with others.
+            let is_open =
+                || self.may_wait(sample) || self.may_be_early(sample) || self.may_need_others(sample);
+            let is_known = || self.had_no_pod(sample) || self.is_dependent(sample) || is_open();
             sample.span().0 <= after || failed && is_known()
         };
         let windows = outages_but_for(&self.samples, excepted).windows;

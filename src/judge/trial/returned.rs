@@ -2,7 +2,7 @@
 
 use super::data::on_lost_node;
 use super::facts::{self, Workload};
-use super::files::{missing, servers, share_a_checksum, some};
+use super::files::{keeps_most, missing, servers, share_a_checksum, some};
 use super::node_loss::check_one_of_a_name;
 use super::state::{State, at_mark, node_of, uid};
 use super::workloads::check_complete;
@@ -85,13 +85,13 @@ fn check_files(finding: &mut Finding, evidence: &Evidence<'_>, workload: &Worklo
                 after.must_have(finding, true, format!("{title}: {path} on {node} still has {all} files"));
             } else if is_running && gone.len() < all {
                 // The workload itself may have removed files since its pod is back on the node.
-                finding.check(
-                    true,
-                    format!(
-                        "{title}: {path} on {node} has all but {} of {all} files, and its pod runs there",
-                        gone.len()
-                    ),
-                );
+                let lacks = gone.len();
+                let what = format!("{title}: {path} on {node} has all but {lacks} of {all} files, and its pod runs there");
+                if keeps_most(&before, &after) {
+                    finding.check(true, what);
+                } else {
+                    finding.unsure(format!("{what}: nothing shows whether it removed or changed them itself"));
+                }
             } else {
                 after.must_have(
                     finding,

@@ -7,8 +7,8 @@ use seatrial::event::{Change, Event, FileEntry, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use serde_json::{Value, json};
 
-use super::lies::{elsewhere, expects, files, object, range, volume};
-use super::story::{PROBE, judged};
+use super::lies::{elsewhere, expects, files, object, range, settled, unready, volume};
+use super::story::{PROBE, judged, pod};
 use crate::story::{Story, changed};
 
 /// The loss of a pod of `agent`.
@@ -35,6 +35,34 @@ fn made_again(story: &mut Story, during: Option<&str>, servers: Option<(&str, &s
     });
 }
 
+/// With its pod back on the node, of its files one is left, with other contents.
+fn wiped(story: &mut Story) {
+    let after = files(story, "after-return", "w1", "/srv/db");
+    after.truncate(1);
+    after[0].sha256 = Some("another".into());
+}
+
+/// The replacement of `db` comes up on `w2` with an empty folder, and makes the files again that it made on `w1`.
+fn made_again_elsewhere(story: &mut Story) {
+    elsewhere(story);
+    *files(story, "during-loss", "w2", "/srv/db") = files(story, "before-loss", "w1", "/srv/db").clone();
+}
+
+/// Before the loss, `w2` has the files of `w1`, and a pod of its own that may have made them.
+fn made_by_another(story: &mut Story) {
+    elsewhere(story);
+    *files(story, "before-loss", "w2", "/srv/db") = files(story, "before-loss", "w1", "/srv/db").clone();
+    let twin = pod("db-2-y", ("db", "ReplicaSet", "db-2"), "u-db-2-y", "w2");
+    story.insert_before("node-loss", changed(twin));
+}
+
+/// A pod on a node that is not lost stops being ready with the loss.
+fn unready_with_the_loss(story: &mut Story, uid: &str) {
+    let mut pod = story.last_state(uid, "node-loss");
+    unready(&mut pod);
+    story.insert_before("node-lost", changed(pod));
+}
+
 /// A process left a file that it removed when it ended, or a file of its data is gone on the stopped node.
 fn gone_when_stopped(story: &mut Story, file: &str) {
     let entry = FileEntry { path: file.into(), size: 10, sha256: Some(file.into()), ..FileEntry::default() };
@@ -51,6 +79,18 @@ fn errors_until_it_is_back(story: &mut Story, (from, to): (&str, &str)) {
             (*outcome, *detail) = (Outcome::Refused, "500 Apache/2.4".into());
         }
     }
+}
+
+/// The server is late where it answered with an error.
+fn late_in_place_of_errors(story: &mut Story) {
+    story.each(|event| {
+        if let Event::Sampled { outcome, detail, .. } = event
+            && detail.starts_with("500 Apache")
+        {
+            let late = "curl 28: Operation timed out after 1001 milliseconds with 0 bytes received";
+            (*outcome, *detail) = (Outcome::Indeterminate, late.into());
+        }
+    });
 }
 
 /// A pod of `web` on the lost node becomes unready so many seconds before the step `return`, whose first request fails.
@@ -161,6 +201,28 @@ fn none_ready_before(story: &mut Story, (mark, end): (&str, &str), seconds: f64)
     }
 }
 
+/// As [`none_ready_before`] for a drain, and for some seconds no request finds a server.
+fn refused_after(story: &mut Story, seconds: usize) {
+    let mark = "drain w2";
+    let at = story.mark(mark);
+    for record in &mut story.records[at + 1..] {
+        record.mono_us += seconds as u64 * 1_000_000;
+    }
+    for half in 1..2 * seconds {
+        for (probe, outcome, detail) in [
+            ("control", Outcome::Acknowledged, "200"),
+            (PROBE, Outcome::Refused, "curl 7: Failed to connect"),
+        ] {
+            let (probe, detail) = (probe.to_owned(), detail.to_owned());
+            let mut record = story.records[at].clone();
+            record.event = Event::Sampled { probe, outcome, took_ms: 1.0, detail };
+            record.mono_us += half as u64 * 500_000;
+            story.records.insert(at + 2 * half - 1, record);
+        }
+    }
+    none_ready_before(story, (mark, "drained w2"), 0.0);
+}
+
 /// As [`none_ready_before`], for a drain with no pod that ends a while before or after it.
 fn none_ready_before_a_drain(story: &mut Story) {
     for mark in ["drain w1", "drain w2"] {
@@ -255,6 +317,31 @@ fn with_an_ephemeral_volume(story: &mut Story) {
 #[case::another_server("return", |s: &mut Story| made_again(s, None, Some(("u1", "u2"))), Failed, "its server_uuid was u1 and is u2")]
 #[case::waits_in_memory("data", |s: &mut Story| made_again(s, Some("/tmp is a tmpfs and the container is exited"), None), Inconclusive, "nothing shows whether they stayed")]
 #[case::waits_without_files("data", |s: &mut Story| files(s, "during-loss", "w1", "/srv/db").clear(), Failed, "vanished from /srv/db on w1")]
+#[case::wiped(
+    "return",
+    wiped,
+    Inconclusive,
+    "has all but 3 of 4 files, and its pod runs there: nothing shows whether it removed or changed them itself"
+)]
+#[case::one_file_removed("return", |s: &mut Story| { files(s, "after-return", "w1", "/srv/db").truncate(3); }, Passed, "has all but 1 of 4 files, and its pod runs there")]
+#[case::made_again_elsewhere(
+    "data",
+    made_again_elsewhere,
+    Inconclusive,
+    "was empty, and has files of the same contents since the loss"
+)]
+#[case::made_again_elsewhere_and_expected("data", |s: &mut Story| { made_again_elsewhere(s); expects(s, volume("follows")); }, Inconclusive, "nothing shows whether they are copies")]
+#[case::made_by_another_pod(
+    "data",
+    made_by_another,
+    Inconclusive,
+    "had the same files before, and a pod that may have made them"
+)]
+#[case::a_member_elsewhere_needs_the_lost_one("node-loss", |s: &mut Story| unready_with_the_loss(s, "u-set-1b"), Inconclusive, "StatefulSet set: set-1 on w2 is Running and not ready since the loss, and may need what was lost")]
+#[case::an_agent_elsewhere_needs_the_lost_one("node-loss", |s: &mut Story| unready_with_the_loss(s, "u-agent-2b"), Inconclusive, "DaemonSet agent: agent-2b on w2 is Running and not ready since the loss")]
+#[case::late_until_the_database_is_back("return", |s: &mut Story| { s.later("return", 1.5); errors_until_it_is_back(s, ("return", "returned")); late_in_place_of_errors(s); }, Inconclusive, "another workload had no ready pod, for which the server may have waited")]
+#[case::refused_for_long_after_none_was_ready("drain", |s: &mut Story| refused_after(s, 8), Inconclusive, "kube-proxy may not have known the new pod yet")]
+#[case::nobody_answered("pod-loss", |s: &mut Story| { settled(s, "pod-loss", "web", "error", json!("not known, 503")); settled(s, "pod-loss", "web", "unanswered", json!(true)); }, Inconclusive, "Deployment web: not known, 503")]
 #[case::a_file_of_a_process("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "postmaster.pid"); expects(s, volume("left-behind")); }, Passed, "files stayed on w1")]
 #[case::a_file_of_a_process_is_not_all("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "#innodb_temp/temp_1.ibt"); expects(s, volume("lost")); }, Failed, "that is `left-behind`")]
 #[case::some_files_gone("data", |s: &mut Story| { elsewhere(s); gone_when_stopped(s, "base/3"); }, Failed, "files vanished from /srv/db on w1: base/3; the others stayed there")]
