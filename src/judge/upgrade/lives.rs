@@ -29,10 +29,12 @@ pub(in crate::judge) struct Life<'r> {
     pub gone: Option<f64>,
     /// Whether the pod ended by itself, and successfully.
     pub succeeded: bool,
+    /// Whether the pod ended on its node with an error, before anybody deleted it: its kubelet evicted it, or did not admit it.
+    pub failed: bool,
     /// Whether the pod was deleted because it does not tolerate a taint of its node (`DeletionByTaintManager` of
     /// `pkg/controller/tainteviction`).
     pub by_taint: bool,
-    /// Why Kubernetes disrupted the pod, as condition `DisruptionTarget` says: `EvictionByEvictionAPI`,
+    /// Why Kubernetes disrupted the pod, as condition `DisruptionTarget` said when the pod's end began: `EvictionByEvictionAPI`,
     /// `PreemptionByScheduler`, `DeletionByTaintManager`, `DeletionByPodGC` or `TerminationByKubelet`.
     pub disruption: Option<&'r str>,
     /// Restarts of the pod's containers, as they were seen.
@@ -85,6 +87,32 @@ impl Restarts<'_> {
 }
 
 impl<'r> Life<'r> {
+    /// Returns a pod that is seen for the first time.
+    fn new(pod: Object<'r>, at: f64) -> Self {
+        Self {
+            name: pod.name(),
+            namespace: pod.namespace(),
+            uid: pod.uid(),
+            node: "",
+            owner: pod.controller().map_or("", |owner| owner.0),
+            template: TEMPLATES
+                .iter()
+                .find_map(|l| pod.label(l))
+                .or_else(|| pod.annotation(MIRROR_HASH))
+                .unwrap_or_default(),
+            began: at,
+            ending: None,
+            gone: None,
+            succeeded: false,
+            failed: false,
+            by_taint: false,
+            disruption: None,
+            restarts: Vec::new(),
+            last: pod,
+            pod,
+        }
+    }
+
     /// Whether the pod carries a label.
     pub fn has(&self, (key, value): (&str, &str)) -> bool {
         self.pod.label(key) == Some(value)
@@ -129,35 +157,17 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
         }
         let at = record.mono_us as f64 / 1e6;
         let i = lives.iter().position(|l| l.uid == pod.uid()).unwrap_or_else(|| {
-            lives.push(Life {
-                name: pod.name(),
-                namespace: pod.namespace(),
-                uid: pod.uid(),
-                node: "",
-                owner: pod.controller().map_or("", |owner| owner.0),
-                template: TEMPLATES
-                    .iter()
-                    .find_map(|l| pod.label(l))
-                    .or_else(|| pod.annotation(MIRROR_HASH))
-                    .unwrap_or_default(),
-                began: at,
-                ending: None,
-                gone: None,
-                succeeded: false,
-                by_taint: false,
-                disruption: None,
-                restarts: Vec::new(),
-                last: pod,
-                pod,
-            });
+            lives.push(Life::new(pod, at));
             lives.len() - 1
         });
         let life = &mut lives[i];
         life.last = pod.seen(record);
         let disrupted = pod.condition("DisruptionTarget").filter(|(status, ..)| *status == "True");
-        life.disruption = disrupted.map(|(_, reason, _)| reason).or(life.disruption);
+        let disruption = disrupted.map(|(_, reason, _)| reason);
+        life.by_taint |= disruption == Some("DeletionByTaintManager");
+        // A pod that was being deleted already may get the condition later, for example from a node that shuts down.
+        life.disruption = disruption.filter(|_| life.ending.is_none()).or(life.disruption);
         life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
-        life.by_taint |= life.disruption == Some("DeletionByTaintManager");
         let own = pod.entries("/status/containerStatuses").iter().enumerate();
         let sidecars = sidecars(pod).map(|(index, status)| (SIDECARS + index, status));
         for (container, status) in own.chain(sidecars) {
@@ -174,7 +184,8 @@ pub(in crate::judge) fn all(records: &[Record]) -> Vec<Life<'_>> {
         let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
         if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {
             life.ending = Some(at);
-            life.succeeded = pod.text("/status/phase") == Some("Succeeded") && !pod.is_terminating();
+            let is = |phase: &str| pod.text("/status/phase") == Some(phase) && !pod.is_terminating();
+            (life.succeeded, life.failed) = (is("Succeeded"), is("Failed"));
         }
     }
     lives

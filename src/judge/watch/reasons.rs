@@ -174,13 +174,14 @@ impl<'r> Seen<'_, 'r> {
             return Some("it ended successfully".to_owned());
         }
         let above = self.above(life);
-        by_kubernetes
+        let explained = by_kubernetes
             .or_else(|| self.node_removed(life, at))
-            .or_else(|| above.iter().find_map(|uid| self.owner_gone(uid, at)))
-            .or_else(|| {
-                self.is_of_new_template(life, &above, at)
-                    .then(|| "replaced by a pod of a new template".into())
-            })
+            .or_else(|| above.iter().find_map(|uid| self.owner_gone(uid, at)));
+        if explained.is_some() || is_of_its_node(life) {
+            return explained;
+        }
+        self.is_rolled(life, &above, at)
+            .then(|| "replaced by a pod of a new template".into())
             // A rollback scales the new ReplicaSet down, and leaves the Deployment as it is.
             .or_else(|| above.iter().find_map(|uid| self.scaled_down(uid, life, at)))
     }
@@ -194,7 +195,7 @@ impl<'r> Seen<'_, 'r> {
         };
         // A rollout that is over has shown its pods.
         let last = states.iter().rev().find(|state| state.at <= self.scope.to)?;
-        let is_late = at + rolled(life) > self.scope.to;
+        let is_late = at + rolled(life) > self.scope.to && !is_of_its_node(life);
         (is_late && is_rolling(&last.object))
             .then_some("a rollout was not over, and the watch ended before another pod could come")
     }
@@ -215,17 +216,45 @@ impl<'r> Seen<'_, 'r> {
         Some(format!("{kind} {} was deleted", gone.object.name()))
     }
 
-    /// Whether a pod of another template of the same workload came at that time.
-    fn is_of_new_template(&self, life: &Life<'r>, above: &[&str], at: f64) -> bool {
-        let Some(top) = above.last() else { return false };
-        let newer = |other: &&Life<'r>| {
-            other.uid != life.uid
-                && other.template != life.template
+    /// Whether a rollout replaced a pod. A pod of another template may exist for long next to it, as in a rollout that is paused or has a
+    /// partition, and explains nothing by itself.
+    fn is_rolled(&self, life: &Life<'r>, above: &[&str], at: f64) -> bool {
+        let is_new = |other: &&Life<'r>| {
+            other.template != life.template
                 && other.began >= life.began
                 && (self.scope.from..=at + rolled(life)).contains(&other.began)
-                && self.above(other).last() == Some(top)
         };
-        self.lives.iter().find(newer).is_some()
+        let came = || self.fellows(life, above).any(|other| is_new(&other));
+        match life.owner {
+            // A Deployment lowers the number of its old ReplicaSet, and that deletes the pod.
+            "ReplicaSet" => {
+                above.first().is_some_and(|set| self.scaled_down(set, life, at).is_some()) && came()
+            }
+            "StatefulSet" | "DaemonSet" => match self.successor(life, above, at) {
+                Some(successor) => successor.template != life.template,
+                None => came(),
+            },
+            _ => false,
+        }
+    }
+
+    /// Returns the other pods of the same workload.
+    fn fellows(&self, life: &Life<'r>, above: &[&str]) -> impl Iterator<Item = &Life<'r>> {
+        let is_fellow = |other: &&Life<'r>| other.uid != life.uid && self.above(other).last() == above.last();
+        self.lives.iter().filter(is_fellow)
+    }
+
+    /// Returns the pod that is there in place of one of a StatefulSet, by its name, or of a DaemonSet, by its node: the next one, or, if
+    /// none came soon, the one that was there already. A DaemonSet with `maxSurge` has two pods on a node for a moment.
+    fn successor(&self, life: &Life<'r>, above: &[&str], at: f64) -> Option<&Life<'r>> {
+        let is_in_its_place = |other: &&Life<'r>| match life.owner {
+            "StatefulSet" => other.name == life.name,
+            _ => other.node == life.node || other.node.is_empty(),
+        };
+        let all: Vec<&Life<'r>> = self.fellows(life, above).filter(is_in_its_place).collect();
+        let next = all.iter().find(|other| (at..=at + rolled(life)).contains(&other.began));
+        let is_there = |other: &&&Life<'r>| other.began < at && other.ending.is_none_or(|end| end > at);
+        next.or_else(|| all.iter().rfind(is_there)).copied()
     }
 
     /// Whether somebody lowered the number of pods of the workload before the pod went.
@@ -242,6 +271,12 @@ impl<'r> Seen<'_, 'r> {
         let (was, is) = (replicas(&lowered[0])?, replicas(&lowered[1])?);
         Some(format!("{kind} {} was scaled from {was} to {is}", object.name()))
     }
+}
+
+/// Whether a pod ended because of its node: neither a rollout nor a scaling does that.
+fn is_of_its_node(life: &Life<'_>) -> bool {
+    const OF_NODES: [&str; 3] = ["DeletionByPodGC", "DeletionByTaintManager", "TerminationByKubelet"];
+    life.failed || life.disruption.is_some_and(|reason| OF_NODES.contains(&reason))
 }
 
 /// Whether a pod goes because of a scaling: soon after it, or, of a StatefulSet, one of the ordinals that are not wanted.

@@ -153,6 +153,57 @@ fn all_restart(story: &mut Story) {
     }
 }
 
+/// A pod of a third template comes, and the rollout is paused then.
+fn canary(story: &mut Story) {
+    at(story, (MARK, 5.0), Change::Added, set("web-3", 1));
+    at(story, (MARK, 5.5), Change::Added, web("web-3", "a", "w2"));
+}
+
+/// A pod of a StatefulSet or DaemonSet, with a template.
+fn of_template(name: &str, (app, kind): (&str, &str), template: &str, node: &str) -> Value {
+    let mut pod = pod(name, (app, kind, app), &format!("u-{name}-{template}"), node);
+    pod["metadata"]["labels"]["pod-template-hash"] = json!(template);
+    pod
+}
+
+/// StatefulSet `set` has a pod of another template since some seconds, and somebody deletes `set-0`, which is made again.
+fn partition(story: &mut Story, template: &str) {
+    at(story, (MARK, 5.0), Change::Added, of_template("set-1", ("set", "StatefulSet"), "next", "w2"));
+    let old = pod("set-0", ("set", "StatefulSet", "set"), "u-set-0", "w1");
+    is(story, 9.0, ending(old.clone()));
+    at(story, (MARK, 10.0), Change::Deleted, ending(old));
+    at(story, (MARK, 10.2), Change::Added, of_template("set-0", ("set", "StatefulSet"), template, "w1"));
+}
+
+/// DaemonSet `agent` has pods of another template, and its pod on `w1` goes.
+fn agent_goes(story: &mut Story, pods: &[(f64, &str, &str, &str)]) {
+    for (seconds, name, template, node) in pods {
+        at(story, (MARK, *seconds), Change::Added, of_template(name, ("agent", "DaemonSet"), template, node));
+    }
+    is(story, 9.0, ending(pod("agent-1", ("agent", "DaemonSet", "agent"), "u-agent-1", "w1")));
+}
+
+/// The pods of `web` are replaced by pods of their own template: nothing lowered the number of the old ones.
+fn same_template(story: &mut Story) {
+    story.each(|event| {
+        let Event::ObjectChanged { kind, name, object, .. } = event else { return };
+        if object["metadata"]["labels"]["app"] == "web" {
+            object["metadata"]["labels"]["pod-template-hash"] = json!("web-1");
+        } else if kind == "ReplicaSet" && name == "web-1" {
+            object["spec"]["replicas"] = json!(3);
+        }
+    });
+}
+
+/// The pod's kubelet evicts it, as for memory.
+fn by_its_kubelet(pod: Value) -> Value {
+    let mut pod = evicted(pod);
+    pod["metadata"].as_object_mut().unwrap().remove("deletionTimestamp");
+    pod["status"]["phase"] = json!("Failed");
+    pod["status"]["conditions"][1]["reason"] = json!("TerminationByKubelet");
+    pod
+}
+
 fn always_away(story: &mut Story) {
     *story.fact(&facts::AWAY) = json!([{"from": null, "to": null}]);
 }
@@ -176,10 +227,21 @@ fn always_away(story: &mut Story) {
 #[case::restarted("disturbed", |s: &mut Story| is(s, 9.0, ended(web("web-2", "a", "w1"), 1, "Error")), Failed, "shop/web-2-a on w1 was restarted (Error) for no known reason")]
 #[case::by_its_kubelet("disturbed", |s: &mut Story| { let mut pod = evicted(web("web-2", "a", "w1")); pod["status"]["conditions"][1]["reason"] = json!("TerminationByKubelet"); is(s, 9.0, pod); }, Failed, "web-2-a on w1 went (TerminationByKubelet) for no known reason")]
 #[case::by_a_taint("disturbed", |s: &mut Story| { let mut pod = evicted(web("web-2", "a", "w1")); pod["status"]["conditions"][1]["reason"] = json!("DeletionByTaintManager"); is(s, 9.0, pod); }, Failed, "for no known reason")]
+#[case::by_hand_next_to_a_canary("disturbed", |s: &mut Story| { canary(s); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Failed, "shop/web-2-a on w1 went for no known reason")]
+#[case::by_its_kubelet_next_to_a_canary("disturbed", |s: &mut Story| { canary(s); is(s, 9.0, by_its_kubelet(web("web-2", "a", "w1"))); }, Failed, "web-2-a on w1 went (TerminationByKubelet) for no known reason")]
+#[case::by_its_kubelet_in_a_rollout("disturbed", |s: &mut Story| { canary(s); is(s, 8.5, set("web-2", 2)); is(s, 9.0, by_its_kubelet(web("web-2", "a", "w1"))); }, Failed, "web-2-a on w1 went (TerminationByKubelet) for no known reason")]
+#[case::the_rollout_after_a_canary("disturbed", |s: &mut Story| { canary(s); is(s, 8.5, set("web-2", 2)); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Passed, "shop/web-2-a went: replaced by a pod of a new template")]
+#[case::on_a_node_that_shuts_down_after_it("disturbed", |s: &mut Story| { canary(s); is(s, 8.5, set("web-2", 2)); let pod = ending(web("web-2", "a", "w1")); is(s, 9.0, pod.clone()); let mut late = by_its_kubelet(pod); late["metadata"]["deletionTimestamp"] = json!("2026-12-01T00:00:00Z"); is(s, 9.5, late); }, Passed, "replaced by a pod of a new template")]
+#[case::by_hand_below_a_partition("disturbed", |s: &mut Story| partition(s, "set"), Failed, "shop/set-0 on w1 went for no known reason")]
+#[case::rolled_out_above_a_partition("disturbed", |s: &mut Story| partition(s, "next"), Passed, "shop/set-0 went")]
+#[case::agent_by_hand("disturbed", |s: &mut Story| agent_goes(s, &[(5.0, "agent-2", "next", "w2"), (9.5, "agent-3", "agent", "w1"), (12.0, "agent-4", "next", "w1")]), Failed, "shop/agent-1 on w1 went for no known reason")]
+#[case::agent_rolled_out("disturbed", |s: &mut Story| agent_goes(s, &[(9.5, "agent-3", "next", "w1")]), Passed, "replaced by a pod of a new template")]
+#[case::agent_rolled_out_with_a_surge("disturbed", |s: &mut Story| agent_goes(s, &[(8.0, "agent-3", "next", "w1")]), Passed, "replaced by a pod of a new template")]
+#[case::agent_that_its_node_is_not_for_any_more("disturbed", |s: &mut Story| agent_goes(s, &[(8.0, "agent-3", "next", "w2")]), Passed, "replaced by a pod of a new template")]
 #[case::scaled_down("disturbed", |s: &mut Story| { is(s, 8.0, object("Deployment", "web", 3, (2, 2))); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Passed, "")]
 #[case::owner_deleted("disturbed", |s: &mut Story| { at(s, (MARK, 8.0), Change::Deleted, object("DaemonSet", "agent", 1, (1, 1))); is(s, 9.0, ending(pod("agent-1", ("agent", "DaemonSet", "agent"), "u-agent-1", "w1"))); }, Passed, "")]
 #[case::node_removed("disturbed", |s: &mut Story| { at(s, (MARK, 8.0), Change::Deleted, node("w1")); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Passed, "")]
-#[case::same_template("disturbed", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { object, .. } = e && object["metadata"]["labels"]["app"] == "web" { object["metadata"]["labels"]["pod-template-hash"] = json!("web-1") }), Failed, "shop/web-1-a on w1 went for no known reason")]
+#[case::same_template("disturbed", same_template, Failed, "shop/web-1-a on w1 went for no known reason")]
 #[case::no_pod_seen("disturbed", |s: &mut Story| s.forget(|e| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Pod")), Inconclusive, "no Pod was recorded")]
 #[case::pods_unread("disturbed", |s: &mut Story| { unread(s, "Pod"); is(s, 9.0, ending(web("web-2", "a", "w1"))); }, Inconclusive, "Pod in namespace shop could not be read: 403 forbidden")]
 #[case::broken_by_an_eviction("budgets", |s: &mut Story| is(s, 0.6, budget(1)), Failed, "PodDisruptionBudget web: 1 pods healthy for 0.2 s, 2 must stay; shop/web-2-b was evicted")]

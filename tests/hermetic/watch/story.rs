@@ -109,12 +109,13 @@ impl Told {
         self.wait(0.25);
     }
 
-    /// A pod of the new ReplicaSet is created, and one of the old ReplicaSet is deleted.
-    fn replace(&mut self, letter: &str, node: &str) {
+    /// A pod of the new ReplicaSet is created, and one of the old ReplicaSet, which keeps this many, is deleted.
+    fn replace(&mut self, letter: &str, node: &str, left: i64) {
         let (new, old) = (web("web-2", letter, node), web("web-1", letter, node));
         self.is(Change::Added, &starting(new.clone()));
         self.wait(2.0);
         self.is(Change::Modified, &new);
+        self.0.changed(Change::Modified, &set("web-1", left));
         self.is(Change::Modified, &ending(old.clone()));
         self.wait(1.0);
         self.is(Change::Deleted, &ending(old));
@@ -149,8 +150,8 @@ pub fn told() -> Story {
     told.wait(1.0);
     told.is(Change::Modified, &object("Deployment", "web", 2, (3, 3)));
     told.is(Change::Added, &set("web-2", 1));
-    for (letter, on) in [("a", "w1"), ("b", "w2"), ("c", "w1")] {
-        told.replace(letter, on);
+    for (letter, on, left) in [("a", "w1", 2), ("b", "w2", 1), ("c", "w1", 0)] {
+        told.replace(letter, on, left);
     }
     told.is(Change::Modified, &set("web-1", 0));
     told.is(Change::Modified, &set("web-2", 3));
