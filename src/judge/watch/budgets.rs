@@ -13,6 +13,11 @@ use crate::judge::{Evidence, Finding, Holds, Missing};
 /// Seconds before a status that is too low in which a pod of the budget may have gone: the disruption controller updates
 /// the status after it has seen the pod.
 const CAUSE: f64 = 15.0;
+/// Seconds after such a status in which the record of that pod may come: both come over connections of their own.
+const LATE: f64 = 2.0;
+
+/// The reason of a pod that the eviction API deletes.
+const EVICTED: &str = "EvictionByEvictionAPI";
 
 /// Judges `budgets`.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -52,8 +57,26 @@ struct Dip {
     to: f64,
     healthy: i64,
     desired: i64,
-    /// Whether the number of healthy pods never fell: more are wanted, as after a scale-up or an installation.
-    grew: bool,
+    /// When the number of healthy pods fell. It never does if only more are wanted, as after a scale-up or an installation.
+    falls: Vec<Fall>,
+}
+
+/// A fall of the number of healthy pods.
+struct Fall {
+    at: f64,
+    /// The number after it.
+    healthy: i64,
+}
+
+/// What a fall is.
+enum Why {
+    /// Rollouts, scaling and nodes that go away do not ask budgets: only evictions do.
+    Unlimited {
+        pods: String,
+        why: String,
+    },
+    Unsure(String),
+    Unknown,
 }
 
 impl Budget<'_, '_> {
@@ -95,14 +118,15 @@ impl Budget<'_, '_> {
             if state.number("/status/observedGeneration") < state.number("/metadata/generation") {
                 continue;
             }
+            let fall = last.is_some_and(|was| healthy < was).then_some(Fall { at: *at, healthy });
             match (healthy < desired, dips.last_mut().filter(|_| open)) {
                 (true, Some(dip)) => {
                     (dip.healthy, dip.to) = (dip.healthy.min(healthy), self.scope.to);
-                    dip.grew &= last.is_none_or(|was| healthy >= was);
+                    dip.falls.extend(fall);
                 }
                 (true, None) => {
-                    let grew = last.is_none_or(|was| healthy >= was);
-                    dips.push(Dip { from: *at, to: self.scope.to, healthy, desired, grew });
+                    let falls = fall.into_iter().collect();
+                    dips.push(Dip { from: *at, to: self.scope.to, healthy, desired, falls });
                 }
                 (false, Some(dip)) => dip.to = *at,
                 (false, None) => {}
@@ -113,53 +137,83 @@ impl Budget<'_, '_> {
     }
 
     fn check_dip(&self, finding: &mut Finding, title: &str, dip: &Dip) {
-        let Dip { from, to, healthy, desired, grew } = dip;
+        let Dip { from, to, healthy, desired, falls } = dip;
         let lasted = to - from.max(self.scope.from);
         let what = format!("{title}: {healthy} pods healthy for {lasted:.1} s, {desired} must stay");
         if *from < self.scope.from {
             finding.unsure(format!("{what}, since before the command"));
             return;
         }
-        if *grew {
+        if falls.is_empty() {
             finding.check(true, format!("{what}: more are wanted, and none was lost"));
             return;
         }
-        let selector = self.states[0].1.at("/spec/selector");
-        let namespace = self.states[0].1.text("/metadata/namespace");
-        let is_own =
-            |pod: &Object<'_>| pod.text("/metadata/namespace") == namespace && selects(selector, pod);
-        let within = (from - CAUSE, to + 1.0);
-        let is_cause =
-            |found: &&Disturbance<'_>| (within.0..=within.1).contains(&found.at) && is_own(&found.pod);
-        let causes: Vec<&Disturbance<'_>> = self.disturbed.iter().filter(is_cause).collect();
-        // An eviction that the budget allowed, and after which it had room again, is no cause.
+        // What went before the budget last had room is no cause.
         let had_room =
             |(at, state): &&(f64, Object<'_>)| *at < *from && state.number("/status/disruptionsAllowed") > 0;
         let since = self.judged().filter(had_room).last().map_or(from - CAUSE, |(at, _)| at - 1.0);
+        let causes = self.causes((from - CAUSE, to + LATE));
         let is_eviction =
-            |found: &&&Disturbance<'_>| found.how == Some("EvictionByEvictionAPI") && found.at >= since;
-        let evicted = causes.iter().find(is_eviction);
-        if let Some(found) = evicted {
-            finding.check(Holds::of_any(false, (*from, *to)), format!("{what}; {} was evicted", found.name));
+            |found: &&&Disturbance<'_>| found.how == Some(EVICTED) && (since..=*to).contains(&found.at);
+        let span = (*from, *to);
+        if let Some(found) = causes.iter().find(is_eviction) {
+            finding.check(Holds::of_any(false, span), format!("{what}; {} was evicted", found.name));
             return;
         }
-        // Rollouts, scaling and nodes that go away do not ask budgets: only evictions do.
-        let mut unlimited = causes.iter().filter(|found| found.what == What::Went && found.why.is_some());
-        if let Some(found) = unlimited.clone().find(|found| found.at >= since) {
-            let why = found.why.as_deref().unwrap_or_default();
-            finding.check(true, format!("{what}; {}: {why}, which no budget limits", found.name));
-            return;
-        }
-        let away = away::pods(self.scope, within, is_own);
-        let is_explained = !away.is_empty() && healthy + away.len() as i64 >= *desired;
-        if is_explained {
-            let pods = names(&away);
-            let why = "their node was away, as declared, which no budget limits";
-            finding.check(true, format!("{what}; {pods}: {why}"));
-        } else if let Some(found) = unlimited.next() {
-            finding.unsure(format!("{what}; {} went before, but the budget had room since", found.name));
+        let whys: Vec<Why> = falls.iter().map(|fall| self.why(dip, fall, (&causes, since))).collect();
+        let is_unknown = |(_, why): &(&Fall, &Why)| matches!(why, Why::Unknown);
+        let unsure = whys.iter().find_map(|why| if let Why::Unsure(text) = why { Some(text) } else { None });
+        if let Some((fall, _)) = falls.iter().zip(&whys).find(is_unknown) {
+            let text = format!("{what}; nothing explains the fall to {}", fall.healthy);
+            finding.check(Holds::of_any(false, span), text);
+        } else if let Some(text) = unsure {
+            finding.unsure(format!("{what}; {text}"));
         } else {
-            finding.check(Holds::of_any(false, (*from, *to)), what);
+            // One pod is named for each reason.
+            let mut reasons: BTreeMap<&str, &str> = BTreeMap::new();
+            for why in &whys {
+                if let Why::Unlimited { pods, why } = why {
+                    reasons.entry(why).or_insert(pods);
+                }
+            }
+            let texts: Vec<String> = reasons.iter().map(|(why, pods)| format!("{pods}: {why}")).collect();
+            finding.check(true, format!("{what}; {}, which no budget limits", texts.join("; ")));
         }
+    }
+
+    /// Returns why the number of healthy pods fell. Each fall has a reason of its own: a rollout often ends what a crash began.
+    fn why(&self, dip: &Dip, fall: &Fall, (causes, since): (&[&Disturbance<'_>], f64)) -> Why {
+        let is_near = |found: &&&Disturbance<'_>| {
+            (fall.at - CAUSE..=fall.at + LATE).contains(&found.at) && found.why.is_some()
+        };
+        let mut near = causes.iter().filter(is_near);
+        let is_cause = |found: &&&Disturbance<'_>| found.at >= since && found.how != Some(EVICTED);
+        if let Some(found) = near.clone().find(is_cause) {
+            return Why::Unlimited { pods: found.name.clone(), why: found.why.clone().unwrap_or_default() };
+        }
+        let away = away::pods(self.scope, (dip.from - CAUSE, fall.at + LATE), |pod| self.has(pod));
+        if !away.is_empty() && fall.healthy + away.len() as i64 >= dip.desired {
+            let why = "their node was away, as declared".to_owned();
+            return Why::Unlimited { pods: names(&away), why };
+        }
+        let before = near.find(|found| found.at < since);
+        before.map_or(Why::Unknown, |found| {
+            Why::Unsure(format!("{} went before, but the budget had room since", found.name))
+        })
+    }
+
+    /// Whether a pod is one of the budget's.
+    fn has(&self, pod: &Object<'_>) -> bool {
+        let budget = &self.states[0].1;
+        pod.text("/metadata/namespace") == budget.text("/metadata/namespace")
+            && selects(budget.at("/spec/selector"), pod)
+    }
+
+    /// Returns the pods of the budget that went in a time.
+    fn causes(&self, (from, to): (f64, f64)) -> Vec<&Disturbance<'_>> {
+        let is_meant = |found: &&Disturbance<'_>| {
+            found.what == What::Went && (from..=to).contains(&found.at) && self.has(&found.pod)
+        };
+        self.disturbed.iter().filter(is_meant).collect()
     }
 }

@@ -4,7 +4,7 @@ use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use seatrial::judge::watch::facts::{self, Unread};
-use seatrial::judge::watch::{API, API_SAYS, BEGINS, CLAIMS};
+use seatrial::judge::watch::{API, API_SAYS, BEGINS, CLAIMS, ENDS};
 use serde_json::{Value, json};
 
 use super::story::{MARK, PROBE, budget, ending, event, evicted, node, set, starting, told, web};
@@ -195,6 +195,14 @@ fn same_template(story: &mut Story) {
     });
 }
 
+/// Two of three pods are lost for no reason, and Deployment `web` is scaled down some seconds later.
+fn scaled_while_low(story: &mut Story, (lost, scaled, back): (f64, f64, f64)) {
+    is(story, lost, budget(1));
+    is(story, scaled, object("Deployment", "web", 3, (2, 2)));
+    is(story, scaled + 0.5, ending(web("web-2", "a", "w1")));
+    is(story, back, budget(3));
+}
+
 /// The pod's kubelet evicts it, as for memory.
 fn by_its_kubelet(pod: Value) -> Value {
     let mut pod = evicted(pod);
@@ -262,6 +270,9 @@ fn always_away(story: &mut Story) {
 #[case::restarted_with_its_node("disturbed", |s: &mut Story| { reboots(s, ("one", "two")); always_away(s); }, Passed, "shop/web-2-a was restarted and shop/web-2-c was restarted: its node was away, as declared")]
 #[case::restarted_with_all_of_its_node("disturbed", |s: &mut Story| { all_restart(s); always_away(s); }, Passed, "its node was away, as declared")]
 #[case::restarted_with_most_of_its_node("disturbed", |s: &mut Story| { reboots(s, ("one", "one")); always_away(s); }, Inconclusive, "nothing shows that it was")]
+#[case::scaled_long_after_the_fall("budgets", |s: &mut Story| scaled_while_low(s, (16.5, 19.5, 20.5)), Failed, "1 pods healthy for 4.0 s, 2 must stay; nothing explains the fall to 1")]
+#[case::scaled_before_the_fall("budgets", |s: &mut Story| { is(s, 16.0, object("Deployment", "web", 3, (2, 2))); is(s, 16.3, ending(web("web-2", "a", "w1"))); is(s, 16.6, budget(1)); is(s, 18.0, budget(3)); }, Passed, "shop/web-2-a: Deployment web was scaled from 3 to 2, which no budget limits")]
+#[case::a_second_fall_for_no_reason("budgets", |s: &mut Story| { s.later(ENDS, 30.0); scaled_while_low(s, (17.0, 16.0, 40.0)); is(s, 38.0, budget(0)); }, Failed, "2 must stay; nothing explains the fall to 0")]
 #[case::scaled_up("budgets", |s: &mut Story| { let mut more = budget(3); more["status"]["desiredHealthy"] = json!(9); is(s, 18.0, more); is(s, 19.0, budget(3)); }, Passed, "")]
 #[case::installed("budgets", |s: &mut Story| for (t, n) in [(1.0, 0), (3.0, 2)] { let mut b = budget(n); b["metadata"]["uid"] = json!("u-new"); b["metadata"]["name"] = json!("new"); b["spec"]["selector"] = json!({"matchLabels": {"app": "new"}}); at(s, (BEGINS, t), Change::Added, b); }, Passed, "")]
 #[case::rolled_back("disturbed", |s: &mut Story| { at(s, (MARK, 5.0), Change::Added, set("web-3", 1)); at(s, (MARK, 5.5), Change::Added, starting(web("web-3", "a", "w1"))); is(s, 9.0, set("web-3", 0)); is(s, 9.3, ending(starting(web("web-3", "a", "w1")))); }, Passed, "")]
@@ -365,7 +376,7 @@ fn a_claim_is_undecided_without_a_fact_or_a_mark() {
     let records = told().records;
     for claim in CLAIMS {
         undecided_without_a_fact(claim, &records, 1);
-        for mark in [BEGINS, seatrial::judge::watch::ENDS] {
+        for mark in [BEGINS, ENDS] {
             let mut story = told();
             story.forget(|e| matches!(e, Event::Marked { mark: m } if m == mark));
             assert_eq!(story.judge(claim.id).conclusion(), Inconclusive, "{} without {mark}", claim.id);
