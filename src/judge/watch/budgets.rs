@@ -209,10 +209,19 @@ impl Budget<'_, '_> {
             && selects(budget.at("/spec/selector"), pod)
     }
 
-    /// Returns the pods of the budget that went in a time.
+    /// Returns the pods of the budget that went in a time and had been ready until then. A pod that was not healthy is not missing
+    /// among the healthy ones, and the eviction API asks no budget for most of these (`canIgnorePDB` of
+    /// `pkg/registry/core/pod/storage/eviction.go`).
     fn causes(&self, (from, to): (f64, f64)) -> Vec<&Disturbance<'_>> {
+        let pods = self.scope.changes("Pod");
+        let was_ready = |found: &Disturbance<'_>| {
+            let is_before =
+                |(at, _, pod): &&(f64, Change, Object<'_>)| *at < found.at && pod.uid() == found.pod.uid();
+            pods.iter().rfind(is_before).is_some_and(|(.., pod)| pod.is_ready())
+        };
         let is_meant = |found: &&Disturbance<'_>| {
-            found.what == What::Went && (from..=to).contains(&found.at) && self.has(&found.pod)
+            let went = found.what == What::Went && (from..=to).contains(&found.at);
+            went && self.has(&found.pod) && was_ready(found)
         };
         self.disturbed.iter().filter(is_meant).collect()
     }

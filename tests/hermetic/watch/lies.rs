@@ -203,6 +203,14 @@ fn scaled_while_low(story: &mut Story, (lost, scaled, back): (f64, f64, f64)) {
     is(story, back, budget(3));
 }
 
+/// A drain evicts a pod of `web` while a rollout has few healthy ones.
+fn evicted_in_a_rollout(story: &mut Story, pod: Value) {
+    at(story, (BEGINS, 8.0), Change::Modified, budget(1));
+    at(story, (BEGINS, 8.2), Change::Added, pod.clone());
+    at(story, (BEGINS, 8.6), Change::Modified, evicted(pod));
+    at(story, (BEGINS, 9.0), Change::Modified, budget(3));
+}
+
 /// The pod's kubelet evicts it, as for memory.
 fn by_its_kubelet(pod: Value) -> Value {
     let mut pod = evicted(pod);
@@ -273,6 +281,9 @@ fn always_away(story: &mut Story) {
 #[case::scaled_long_after_the_fall("budgets", |s: &mut Story| scaled_while_low(s, (16.5, 19.5, 20.5)), Failed, "1 pods healthy for 4.0 s, 2 must stay; nothing explains the fall to 1")]
 #[case::scaled_before_the_fall("budgets", |s: &mut Story| { is(s, 16.0, object("Deployment", "web", 3, (2, 2))); is(s, 16.3, ending(web("web-2", "a", "w1"))); is(s, 16.6, budget(1)); is(s, 18.0, budget(3)); }, Passed, "shop/web-2-a: Deployment web was scaled from 3 to 2, which no budget limits")]
 #[case::a_second_fall_for_no_reason("budgets", |s: &mut Story| { s.later(ENDS, 30.0); scaled_while_low(s, (17.0, 16.0, 40.0)); is(s, 38.0, budget(0)); }, Failed, "2 must stay; nothing explains the fall to 0")]
+#[case::an_unready_pod_is_deleted("budgets", |s: &mut Story| { is(s, 15.0, starting(web("web-2", "a", "w1"))); is(s, 16.5, object("Deployment", "web", 3, (2, 2))); is(s, 17.0, ending(starting(web("web-2", "a", "w1")))); is(s, 17.5, budget(1)); is(s, 18.0, budget(3)); }, Failed, "nothing explains the fall to 1")]
+#[case::an_unready_pod_is_evicted("budgets", |s: &mut Story| evicted_in_a_rollout(s, starting(web("web-2", "z", "w2"))), Passed, "replaced by a pod of a new template, which no budget limits")]
+#[case::a_ready_pod_is_evicted_in_a_rollout("budgets", |s: &mut Story| evicted_in_a_rollout(s, web("web-2", "z", "w2")), Failed, "shop/web-2-z was evicted")]
 #[case::scaled_up("budgets", |s: &mut Story| { let mut more = budget(3); more["status"]["desiredHealthy"] = json!(9); is(s, 18.0, more); is(s, 19.0, budget(3)); }, Passed, "")]
 #[case::installed("budgets", |s: &mut Story| for (t, n) in [(1.0, 0), (3.0, 2)] { let mut b = budget(n); b["metadata"]["uid"] = json!("u-new"); b["metadata"]["name"] = json!("new"); b["spec"]["selector"] = json!({"matchLabels": {"app": "new"}}); at(s, (BEGINS, t), Change::Added, b); }, Passed, "")]
 #[case::rolled_back("disturbed", |s: &mut Story| { at(s, (MARK, 5.0), Change::Added, set("web-3", 1)); at(s, (MARK, 5.5), Change::Added, starting(web("web-3", "a", "w1"))); is(s, 9.0, set("web-3", 0)); is(s, 9.3, ending(starting(web("web-3", "a", "w1")))); }, Passed, "")]
