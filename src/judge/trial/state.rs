@@ -173,6 +173,16 @@ pub fn declared_lately(
     if !state.of_kind("HorizontalPodAutoscaler").any(is_scaled) {
         return declared(&workload.kind, object);
     }
+    least_lately(evidence, workload, object, at)
+}
+
+/// Returns the least number of pods that a workload's object declared in the [`LATELY`] seconds before one.
+pub fn least_lately(
+    evidence: &Evidence<'_>,
+    workload: &Workload,
+    object: &Object<'_>,
+    at: f64,
+) -> Option<i64> {
     let states = evidence.changes(&workload.kind).into_iter().filter_map(|(record, _, state)| {
         let state = Object::new(state).ok().filter(|state| state.uid() == object.uid())?;
         Some((record.mono_us as f64 / 1e6, declared(&workload.kind, &state)?))

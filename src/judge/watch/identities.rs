@@ -7,7 +7,7 @@ use super::{BEGINS, ENDS, watched};
 use crate::judge::object::{Object, names};
 use crate::judge::trial::facts::Workload;
 use crate::judge::trial::node_loss::check_one_of_a_name;
-use crate::judge::trial::state::State;
+use crate::judge::trial::state::{LATELY, State, at_mark, declared, least_lately};
 use crate::judge::trial::workloads::{check_complete, checks};
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -65,8 +65,33 @@ fn check_new(
             in_named_namespace: false,
             made_by: None,
         };
-        finding.part(|finding| check_complete(finding, evidence, ENDS, &workload));
+        finding.part(|finding| check_end(finding, evidence, &workload));
     }
+}
+
+/// Checks that a workload is complete at the end. An autoscaler or a person may have raised its count just before: nothing waits for
+/// the new pods then.
+fn check_end(finding: &mut Finding, evidence: &Evidence<'_>, workload: &Workload) -> Result<(), Missing> {
+    let (end, state) = (evidence.mark(ENDS)?.mono_us as f64 / 1e6, State::at(evidence, ENDS)?);
+    let of =
+        |state: &State<'_>| state.object(workload).map_or_else(Vec::new, |o| checks(state, workload, &o));
+    let is_met = at_mark(evidence, ENDS, of)?.iter().all(|(holds, _)| holds.is_met());
+    let raised = state.object(workload).filter(|_| !is_met).and_then(|object| {
+        let least = least_lately(evidence, workload, &object, end)?;
+        let now = declared(&workload.kind, &object).filter(|now| *now > least)?;
+        let ready = state.staying(object.uid()).iter().filter(|pod| pod.is_ready()).count();
+        // A DaemonSet that is new declares no pod at first.
+        let is_new = least == 0 && workload.kind == "DaemonSet";
+        (!is_new && ready as i64 >= least).then_some((least, now, ready))
+    });
+    let Some((least, now, ready)) = raised else {
+        return check_complete(finding, evidence, ENDS, workload);
+    };
+    let title = workload.title();
+    let what =
+        format!("{title} was scaled from {least} to {now} within the last {LATELY:.0} s: {ready} pods ready");
+    finding.unsure(what);
+    Ok(())
 }
 
 /// A workload that existed when the command began.
@@ -90,7 +115,7 @@ impl One<'_, '_> {
             checks(state, &self.workload, object).iter().all(|(holds, _)| holds.is_met())
         };
         if is_complete(self.before, &self.object) {
-            check_complete(finding, self.evidence, ENDS, &self.workload)?;
+            check_end(finding, self.evidence, &self.workload)?;
         } else {
             finding.unsure(format!("{title} was not complete when the command began"));
         }

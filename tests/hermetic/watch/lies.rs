@@ -211,6 +211,11 @@ fn evicted_in_a_rollout(story: &mut Story, pod: Value) {
     at(story, (BEGINS, 9.0), Change::Modified, budget(3));
 }
 
+/// Somebody, such as an autoscaler, raises Deployment `web` from three to five pods.
+fn raised(story: &mut Story, seconds: f64) {
+    is(story, seconds, object("Deployment", "web", 3, (5, 3)));
+}
+
 /// The pod's kubelet evicts it, as for memory.
 fn by_its_kubelet(pod: Value) -> Value {
     let mut pod = evicted(pod);
@@ -294,6 +299,11 @@ fn always_away(story: &mut Story) {
 #[case::never_allowed("budgets", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" { object["status"]["disruptionsAllowed"] = json!(0) }), Passed, "it never allowed an eviction")]
 #[case::budgets_unread("budgets", |s: &mut Story| { unread(s, "PodDisruptionBudget"); is(s, 0.6, budget(1)); }, Inconclusive, "PodDisruptionBudget in namespace shop could not be read")]
 #[case::no_status("budgets", |s: &mut Story| s.each(|e| if let Event::ObjectChanged { kind, object, .. } = e && kind == "PodDisruptionBudget" { object["status"] = json!({}) }), Inconclusive, "PodDisruptionBudget web has no status")]
+#[case::raised_just_before_the_end("identities", |s: &mut Story| raised(s, 18.0), Inconclusive, "Deployment web was scaled from 3 to 5 within the last 30 s: 3 pods ready")]
+#[case::raised_long_before_the_end("identities", |s: &mut Story| { raised(s, 18.0); s.later(ENDS, 31.0); }, Failed, "Deployment web by its status")]
+#[case::raised_and_a_pod_lost("identities", |s: &mut Story| { raised(s, 18.0); at(s, (MARK, 19.0), Change::Deleted, web("web-2", "a", "w1")); }, Failed, "Deployment web has 2 ready pods of 5")]
+#[case::raised_and_complete("identities", |s: &mut Story| { raised(s, 15.0); for letter in ["x", "y"] { at(s, (MARK, 17.0), Change::Added, web("web-2", letter, "w1")); } is(s, 18.0, object("Deployment", "web", 3, (5, 5))); }, Passed, "Deployment web has 5 ready pods of 5")]
+#[case::a_new_daemon_set("identities", |s: &mut Story| for (seconds, wanted) in [(18.0, 0), (18.5, 2)] { let mut new = object("DaemonSet", "new", 1, (wanted, 0)); new["metadata"]["uid"] = json!("u-new"); at(s, (MARK, seconds), Change::Added, new); }, Failed, "DaemonSet new by its status")]
 #[case::pod_lost("identities", |s: &mut Story| { is(s, 9.0, object("Deployment", "web", 2, (3, 2))); at(s, (MARK, 9.0), Change::Deleted, web("web-2", "a", "w1")); }, Failed, "Deployment web by its status: generation 2 of 2 observed, updatedReplicas 3 of 3, availableReplicas 2 of 3")]
 #[case::twins("identities", |s: &mut Story| at(s, (MARK, 9.0), Change::Added, set_pod("u-twin")), Failed, "StatefulSet set: names with two living pods at a time between `watch begins` and `watch ends`: set-0")]
 #[case::other_claims("identities", |s: &mut Story| { let mut pod = set_pod("u-set-0"); pod["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "other"}}]); is(s, 9.0, pod); }, Failed, "StatefulSet set: names with other claims than before: set-0")]
