@@ -1,5 +1,6 @@
 //! What a workload is during a disturbance, and why: the expectations of a trial about workloads.
 
+use super::AHEAD;
 use super::facts::Workload;
 use super::rules::{During, WorkloadRule};
 use super::state::{State, at_mark, between, declared, node_of};
@@ -60,7 +61,8 @@ pub fn check_at_end(
     Ok(())
 }
 
-/// Checks that a workload is as expected at some moment of a drain; that it is complete, at the end of its waits.
+/// Checks that a workload is as expected at some moment of a drain; that it is complete, at the end of its waits. Every evicted pod is
+/// away for a moment, so a workload is away only if that lasts, and once its pod has ended: some are replaced only then.
 pub fn check_in_drain(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -73,23 +75,38 @@ pub fn check_in_drain(
     }
     let (from, to) = place.marks;
     let span = [evidence.mark(from)?, evidence.mark(to)?].map(|record| record.mono_us as f64 / 1e6);
-    let (mut last, mut met) = (None, None);
-    between(evidence, place.marks, |state| {
+    let (least, never) = match rule.is {
+        During::Away => (AHEAD, format!("and not for {AHEAD:.0} s of")),
+        _ => (0.0, "at no moment of".to_owned()),
+    };
+    let is_ending = |state: &State<'_>| state.pods(uid).iter().any(Object::is_terminating);
+    let (mut last, mut since): (_, Option<(f64, String)>) = (None, None);
+    let has_lasted =
+        |since: &Option<(f64, String)>, at: f64| since.as_ref().is_some_and(|s| at - s.0 >= least);
+    between(evidence, place.marks, |state, at| {
+        if has_lasted(&since, at) {
+            return true;
+        }
         let compared = found(state, (workload, uid), place).map(|found| found.compared(workload, rule));
         match compared {
-            Ok((true, what)) => met = Some(what),
-            Ok((false, what)) => last = Some(what),
+            Ok((true, what)) if rule.is == During::Away && is_ending(state) => {
+                (last, since) = (Some(format!("{what}, until its pod has ended")), None);
+            }
+            Ok((true, what)) => since = since.take().or(Some((at, what))),
+            Ok((false, what)) => (last, since) = (Some(what), None),
             Err(_) => {}
         }
-        met.is_some()
+        false
     })?;
-    match (met, last) {
-        (Some(what), _) => finding.check(true, format!("{what}, in `{from}`")),
-        (None, Some(what)) => finding
-            .check(Holds::of_any(false, (span[0], span[1])), format!("{what}, at no moment of `{from}`")),
-        (None, None) => {
-            return Err(Missing(format!("nothing of {} was recorded in `{from}`", workload.title())));
-        }
+    let is_met = has_lasted(&since, span[1]);
+    match (since.map(|(_, what)| what), last) {
+        (Some(what), _) if is_met => finding.check(true, format!("{what}, in `{from}`")),
+        (short, last) => match last.or(short) {
+            Some(what) => {
+                finding.check(Holds::of_any(false, (span[0], span[1])), format!("{what}, {never} `{from}`"))
+            }
+            None => return Err(Missing(format!("nothing of {} was recorded in `{from}`", workload.title()))),
+        },
     };
     Ok(())
 }

@@ -202,23 +202,23 @@ pub fn node_of<'r>(pod: &Object<'r>) -> &'r str {
     pod.text("/spec/nodeName").unwrap_or_default()
 }
 
-/// Shows each state from a mark until another one, until `is_enough` says so.
+/// Shows each state from a mark until another one, with the second at which it began, until `is_enough` says so.
 ///
 /// # Errors
 /// [`Missing`] if a mark was not set.
 pub fn between<'r>(
     evidence: &Evidence<'r>,
     (from, to): (&str, &str),
-    mut is_enough: impl FnMut(&State<'r>) -> bool,
+    mut is_enough: impl FnMut(&State<'r>, f64) -> bool,
 ) -> Result<(), Missing> {
     let mut state = State::at(evidence, from)?;
-    if is_enough(&state) {
+    if is_enough(&state, evidence.mark(from)?.mono_us as f64 / 1e6) {
         return Ok(());
     }
     let within = evidence.place(evidence.between(from, to)?);
     for (_, record) in evidence.events(Of::Changes, within) {
         state.take(record);
-        if is_enough(&state) {
+        if is_enough(&state, record.mono_us as f64 / 1e6) {
             return Ok(());
         }
     }

@@ -7,7 +7,7 @@ use seatrial::event::{Change, Event, FileEntry, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use serde_json::{Value, json};
 
-use super::lies::{elsewhere, expects, files, object, range, settled, unready, volume};
+use super::lies::{deleted, elsewhere, expects, files, meanwhile, object, range, settled, unready, volume};
 use super::story::{PROBE, judged, pod};
 use crate::story::{Story, changed};
 
@@ -311,6 +311,20 @@ fn with_an_ephemeral_volume(story: &mut Story) {
     story.forget(|event| matches!(event, Event::FilesListed { path, .. } if path == "/srv/db"));
 }
 
+/// The pod `set-1` is evicted from `w2`, needs some seconds to end, and is replaced then.
+fn set_ends_slowly(story: &mut Story) {
+    let mut going = pod("set-1", ("set", "StatefulSet", "set"), "u-set-1b", "w2");
+    super::story::is(&mut going, "ending");
+    story.insert_after("drain w2", changed(going.clone()));
+    story.later("drained w2", 9.0);
+    let end = story.records[story.mark("drained w2")].mono_us - 3_000_000;
+    for event in [deleted(going), changed(pod("set-1", ("set", "StatefulSet", "set"), "u-set-1c", "w3"))] {
+        story.insert_before("drained w2", event);
+        let place = story.mark("drained w2") - 1;
+        story.records[place].mono_us = end;
+    }
+}
+
 #[rstest]
 #[case::made_again_in_memory("return", |s: &mut Story| made_again(s, Some("/tmp is a tmpfs and the container is exited"), None), Inconclusive, "nothing shows that its files are those of before: /tmp is a tmpfs")]
 #[case::changed_on_its_disk("return", |s: &mut Story| made_again(s, None, None), Passed, "/srv/db on w1 still has")]
@@ -397,6 +411,9 @@ fn with_an_ephemeral_volume(story: &mut Story) {
     Passed,
     "Deployment db has 1 ready pods of 1"
 )]
+#[case::away_for_a_moment_of_a_drain("drain", |s: &mut Story| expects(s, meanwhile(("drain", "Deployment", "web"), "away", "")), Failed, "expected: away, and not for 2 s of `drain w2`")]
+#[case::away_until_its_pod_has_ended("drain", |s: &mut Story| { set_ends_slowly(s); expects(s, meanwhile(("drain", "StatefulSet", "set"), "away", "")); }, Failed, "and not for 2 s of `drain w2`")]
+#[case::away_in_a_drain("drain", |s: &mut Story| { let tool = pod("tool", ("tool", "", ""), "u-tool", "w2"); s.later("drained w2", 1.0); s.insert_after("drain w2", deleted(tool)); expects(s, meanwhile(("drain", "Pod", "tool"), "away", "bare pod")); }, Passed, "Pod tool is away as expected, because of bare pod: a bare pod, in `drain w2`")]
 #[case::placed_nowhere("node-loss", |s: &mut Story| unplaced(s, "0/3 nodes are available: 3 node(s) were unschedulable"), Failed, "Deployment db: 0 of 1 pods ready on other nodes")]
 fn a_falsehood_is_found(
     #[case] claim: &str,
