@@ -77,9 +77,16 @@ fn check(
         let rule = rules.iter().find(|rule| volume.is_called(&rule.volume));
         met.extend(rule.map(|rule| rule.volume.clone()));
         let Some(path) = volume.path else {
-            let (pod, name, is) = (pod.name(), volume.name, &volume.what);
-            let what = format!("{title}: volume {name} of {pod} is {is}: lost with its pod");
-            decide(finding, rule, (Fate::Lost, true), what);
+            let what = format!("{title}: volume {} of {} is {}", volume.name, pod.name(), volume.what);
+            let (fate, why) =
+                match (volumes::is_in_memory(&pod, volume.name), volumes::outlasts(workload, &pod)) {
+                    (false, true) => {
+                        (Fate::Waits, format!("waits on {node} with its pod, which nothing deletes"))
+                    }
+                    (true, true) => (Fate::Lost, "lost with its node's memory".to_owned()),
+                    (_, false) => (Fate::Lost, "lost with its pod".to_owned()),
+                };
+            decide(finding, rule, (fate, true), format!("{what}: {why}"));
             continue;
         };
         // Several pods of a workload on the node may share one volume.

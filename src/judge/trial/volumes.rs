@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::facts::Workload;
 use super::placement::{HOSTNAME, selector_admits, terms_admit, tolerates};
 use super::state::State;
 use crate::judge::Missing;
@@ -81,6 +82,26 @@ fn on_disk<'r>(
     let what = format!("its volume {} is a {kind} {affinity} node affinity", disk.name());
     let others = vec![claim, disk.name().to_owned()];
     Ok(Some(Volume { name, others, path: Some(path), what }))
+}
+
+/// Whether a volume of a pod is an emptyDir in the memory of its node.
+pub fn is_in_memory(pod: &Object<'_>, name: &str) -> bool {
+    let is_it = |volume: &Value| volume["name"] == name && volume["emptyDir"]["medium"] == "Memory";
+    pod.entries("/spec/volumes").iter().any(is_it)
+}
+
+/// Whether a pod stays on a node that is away for however long: it tolerates that for ever, as those of a DaemonSet do. Its volumes
+/// are deleted with it, and a stop of the node does not delete it. Source: Kubernetes' documentation, "Taints and Tolerations".
+pub fn outlasts(workload: &Workload, pod: &Object<'_>) -> bool {
+    let tolerates = |toleration: &Value| {
+        let is =
+            |field: &str, own: &str| toleration[field].as_str().is_none_or(|of| of.is_empty() || of == own);
+        is("key", "node.kubernetes.io/unreachable")
+            && is("effect", "NoExecute")
+            && is("value", "")
+            && toleration["tolerationSeconds"].is_null()
+    };
+    workload.kind == "DaemonSet" || pod.entries("/spec/tolerations").iter().any(tolerates)
 }
 
 /// Returns the name of the claim that Kubernetes makes for a generic ephemeral volume of a pod; none for other volumes.
