@@ -16,7 +16,7 @@ use crate::cluster::{self, Access, Cluster, ClusterSpec, Clusters, Lease, LoadBa
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
-use crate::fault::{Fault, IntentLog, Target};
+use crate::fault::IntentLog;
 use crate::image::ImageSet;
 use crate::judge::fact::JsonOf;
 use crate::judge::upgrade::Budgets;
@@ -557,43 +557,6 @@ impl Scenario {
             let applied = manifest::apply(&self.client, manifest, deadline).await?;
             applied.iter().flat_map(Applied::notes).for_each(|text| self.note(text));
             Ok(applied)
-        };
-        work.boxed()
-    }
-
-    /// Injects a fault: writes its intent to disk first, then records its proof in the log.
-    ///
-    /// # Errors
-    /// Errors of the fault. The fault is healed at the end of the scope in any case.
-    pub fn inject<'a>(
-        &'a self,
-        fault: &'a dyn Fault,
-        target: impl Into<Target>,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<ActiveFault<'a>, Failure>> {
-        self.injected(fault, target.into(), deadline)
-    }
-
-    /// Boxed, so that a user's crate compiles no fault again.
-    fn injected<'a>(
-        &'a self,
-        fault: &'a dyn Fault,
-        target: Target,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<ActiveFault<'a>, Failure>> {
-        let work = async move {
-            let (intent, checked) = self.intents.write(fault, target, deadline).await?;
-            let node = checked.target.node.clone();
-            let (id, name) = (intent.id.clone(), fault.name().to_owned());
-            self.log.append(Event::FaultIntended {
-                id: id.clone(),
-                fault: name.clone(),
-                node: node.name.clone(),
-            });
-            let proof = intent.recorded(fault.inject(&checked, deadline).await?);
-            self.log.append(Event::FaultInjected { id, fault: name, node: node.name.clone(), proof });
-            // Clearing a fault needs no parameters.
-            Ok(ActiveFault { scenario: self, fault: self.clusters.faults.named(fault.name())?, node, intent })
         };
         work.boxed()
     }
