@@ -12,7 +12,7 @@ use crate::trial::claims_of;
 #[case("ready", "rollout", "ready/Deployment/large", "FailedScheduling")]
 #[case("ready", "rollout", "ready/Deployment/nowhere", "127.0.0.1:9/nowhere:1")]
 #[case("rollout", "rollout", "rollout", "refused")]
-#[case("pod-loss", "pod-loss", "pod-loss/DaemonSet/once", "has 1 ready pods of 2")]
+#[case("pod-loss", "pod-loss", "pod-loss/DaemonSet/once", "rollout of DaemonSet once: not met")]
 #[case("node-loss", "node-loss", "node-loss/Pod/lone", "nothing replaces a bare pod")]
 #[case("return", "return", "return/DaemonSet/forgetful", "order-")]
 #[case("drain", "drain", "drain/Deployment/kept", "/kept has 2 healthy pods of 2 that must stay")]

@@ -43,13 +43,12 @@ pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
         let deadline = s.deadline().at_most(time);
         // A pod that does not go is reported by the judge.
         let _ = wait::until(all, watcher::Config::default(), pods::pods_gone([uid]), deadline).await;
-        if workloads::settle_for_now(s, "pod-loss", workload, time).await {
-            replaced.push((workload, time));
-        }
+        let left = workloads::settle_for_now(s, "pod-loss", workload, time).await;
+        replaced.extend(left.map(|left| (workload, left)));
         probes::answered(ground).await;
         s.mark(&format!("pod-replaced {of}"));
     }
-    let all = replaced.into_iter().map(|(workload, time)| workloads::settle(s, "pod-loss", workload, time));
+    let all = replaced.into_iter().map(|(workload, left)| workloads::settle(s, "pod-loss", workload, left));
     futures::future::join_all(all).await;
     Ok(())
 }

@@ -86,7 +86,7 @@ async fn stay_up(ground: &Ground<'_>, rolled: &[(Workload, Duration)]) {
     futures::future::join_all(all).await;
 }
 
-/// Rolls one workload out. Returns it with its budget if it is complete.
+/// Rolls one workload out. Returns it with what is left of its budget, if it is complete.
 async fn one(
     ground: &Ground<'_>,
     workload: &Workload,
@@ -131,10 +131,10 @@ async fn one(
     api(ground, workload).patch(&workload.name, &PatchParams::default(), &patch).await?;
     let pods = pods_of(s, workload).await?;
     let time = time_for(&pods) + ground.delay(workload) + available_after(ground, workload) * count(&pods);
-    let is_complete = workloads::settle_for_now(s, "rollout", workload, time).await;
+    let left = workloads::settle_for_now(s, "rollout", workload, time).await;
     probes::answered(ground).await;
     s.mark(&format!("rolled-out {place}"));
-    Ok(is_complete.then(|| (workload.clone(), time)))
+    Ok(left.map(|left| (workload.clone(), left)))
 }
 
 /// How long a rollout waits after each pod that became ready.
