@@ -53,7 +53,11 @@ async fn look(s: &Scenario, workload: &Workload, deadline: Deadline) -> Result<O
     let until = s.deadline().at_most(deadline.remaining().max(ANSWER));
     let ask = async || {
         let now = s.cluster.engine.now().await?;
-        Ok::<_, Failure>(pods_of(s, workload).await?.iter().find_map(|pod| unsteady(pod, now)))
+        let found = pods_of(s, workload).await?.iter().flat_map(|pod| unsteady(pod, now)).collect::<Vec<_>>();
+        // One that does not run decides, or else the one that must run for longest.
+        Ok::<_, Failure>(
+            found.into_iter().max_by_key(|found| found.lacks.map_or(Duration::MAX, |lacks| lacks)),
+        )
     };
     let asked = retry::until(until, retry::every(LOOK), || async {
         match until.bound(ask()).await {
@@ -74,20 +78,21 @@ struct Unsteady {
     lacks: Option<Duration>,
 }
 
-fn unsteady(pod: &Pod, now: Timestamp) -> Option<Unsteady> {
-    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
+fn unsteady(pod: &Pod, now: Timestamp) -> Vec<Unsteady> {
+    let (Some(spec), Some(status)) = (&pod.spec, &pod.status) else { return Vec::new() };
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
-        return None;
+        return Vec::new();
     }
     let sidecars = spec.init_containers.iter().flatten();
     let sidecars = sidecars.filter(|own| own.restart_policy.as_deref() == Some("Always"));
     let of_sidecars = status.init_container_statuses.iter().flatten();
     let statuses: Vec<&ContainerStatus> =
         of_sidecars.chain(status.container_statuses.iter().flatten()).collect();
-    sidecars.chain(&spec.containers).find_map(|own| {
+    let of = |own: &Container| {
         let status = statuses.iter().find(|status| status.name == own.name)?;
         of_container(pod, own, (status, now))
-    })
+    };
+    sidecars.chain(&spec.containers).filter_map(of).collect()
 }
 
 /// Whether a probe asks a container whether it is ready.
@@ -153,7 +158,7 @@ mod tests {
             pod["spec"]["containers"][0]["name"] = json!("other");
         }
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        unsteady(&pod, NOW.parse().unwrap()).map(|found| found.lacks.map(|lacks| lacks.as_secs()))
+        unsteady(&pod, NOW.parse().unwrap()).first().map(|found| found.lacks.map(|lacks| lacks.as_secs()))
     }
 
     fn running(at: &str) -> Value {
@@ -184,6 +189,18 @@ mod tests {
         assert_eq!(of(json!({"name": "web"}), running("27"), ended(255, "Unknown")), Some(Some(7)));
         assert_eq!(of(json!({"name": "web"}), running("20"), json!({})), None);
         assert_eq!(of(json!({"name": "web", "startupProbe": {}}), running("27"), json!({})), None);
+    }
+
+    #[test]
+    fn each_container_that_must_run_for_a_while_is_found() {
+        let status = |name: &str, state: Value, last: Value| json!({"name": name, "image": "", "imageID": "", "ready": true, "restartCount": 1, "state": state, "lastState": last});
+        let statuses =
+            [status("a", running("25"), ended(1, "Error")), status("b", running("29"), ended(1, "Error"))];
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]},
+            "status": {"containerStatuses": statuses}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let lacks = unsteady(&pod, NOW.parse().unwrap()).into_iter().filter_map(|found| found.lacks);
+        assert_eq!(lacks.map(|lacks| lacks.as_secs()).collect::<Vec<_>>(), [5, 9]);
     }
 
     #[test]

@@ -34,9 +34,8 @@ pub(in crate::trial) fn typical(claim: &str, topology: &Topology, manifest: &Man
     let rolled = || all.iter().filter(|pods| pods.rolls());
     let slowest = |of: fn(&Pods) -> Duration| all.iter().map(of).max().unwrap_or_default();
     let timing = topology.timing();
-    let stay = |of: fn(&Pods) -> bool| {
-        if all.iter().any(|pods| pods.unasked && of(pods)) { STEADY } else { Duration::ZERO }
-    };
+    let stay =
+        |of: fn(&Pods) -> bool| all.iter().filter(|pods| of(pods)).map(Pods::stays).max().unwrap_or_default();
     EACH_STEP
         + match claim {
             "ready" => {
@@ -44,11 +43,8 @@ pub(in crate::trial) fn typical(claim: &str, topology: &Topology, manifest: &Man
                     + stay(|_| true)
                     + if has_services(manifest) { PROBES } else { Duration::ZERO }
             }
-            "rollout" => rolled().map(Pods::rollout).sum::<Duration>() + stay(Pods::rolls),
-            "pod-loss" => {
-                let replaced = all.iter().filter(|pods| pods.is_replaced());
-                replaced.map(Pods::replacement).sum::<Duration>() + stay(Pods::is_replaced)
-            }
+            "rollout" => rolled().map(Pods::rollout).sum(),
+            "pod-loss" => all.iter().filter(|pods| pods.is_replaced()).map(Pods::replacement).sum(),
             "node-loss" if all.iter().any(Pods::moves) => {
                 timing.grace
                     + timing.monitor_period / 2
@@ -129,19 +125,26 @@ impl Pods {
         self.start() * if self.is_ordered { self.count } else { 1 }
     }
 
+    /// How long the last of them must run before it counts.
+    fn stays(&self) -> Duration {
+        if self.unasked { STEADY } else { Duration::ZERO }
+    }
+
     /// A Deployment starts the next pod before the old one is gone; the others only after that.
     fn rollout(&self) -> Duration {
-        match self.kind.as_str() {
-            "Deployment" => self.start() * self.count.div_ceil(self.at_a_time) + END,
-            _ => (END + self.start()) * self.count,
-        }
+        self.stays()
+            + match self.kind.as_str() {
+                "Deployment" => self.start() * self.count.div_ceil(self.at_a_time) + END,
+                _ => (END + self.start()) * self.count,
+            }
     }
 
     fn replacement(&self) -> Duration {
-        match self.kind.as_str() {
-            "Deployment" | "ReplicaSet" => self.start().max(END),
-            _ => END + self.start(),
-        }
+        self.stays()
+            + match self.kind.as_str() {
+                "Deployment" | "ReplicaSet" => self.start().max(END),
+                _ => END + self.start(),
+            }
     }
 
     /// A drain leaves the pods of a DaemonSet, and asks again for an eviction that a budget forbids.

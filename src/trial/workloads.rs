@@ -20,9 +20,6 @@ use crate::wait::daemon_sets::daemons_complete;
 use crate::wait::jobs::job_complete;
 use crate::wait::{self, Verdict, WaitError, pods};
 
-/// Shortest time to see that a workload is complete which was complete a moment ago.
-const MOMENT: Duration = Duration::from_secs(10);
-
 /// The kinds that run pods, with their groups.
 const KINDS: [(&str, &str); 6] = [
     ("apps/v1", "Deployment"),
@@ -82,21 +79,6 @@ pub async fn settle(s: &Scenario, step: &str, workload: &Workload, budget: Durat
         for_good(s, workload, deadline, async || complete(s, workload, step != "ready", deadline).await)
             .await;
     settled(s, step, workload, (took, budget), ended.err())
-}
-
-/// As [`settle`], without a look at the containers: a later call of [`settle`] looks. Returns what is left of the budget for that, if
-/// the workload is complete.
-pub async fn settle_for_now(
-    s: &Scenario,
-    step: &str,
-    workload: &Workload,
-    budget: Duration,
-) -> Option<Duration> {
-    let began = Instant::now();
-    let ended = complete(s, workload, step != "ready", s.deadline().at_most(budget)).await;
-    let took = began.elapsed();
-    let is_complete = settled(s, step, workload, (took, budget), ended.err().map(Failure::from));
-    is_complete.then(|| budget.saturating_sub(took).max(MOMENT))
 }
 
 /// Waits until the workload is as `until` waits for and its containers stay up. Returns the time without the one that shows that.

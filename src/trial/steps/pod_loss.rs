@@ -17,7 +17,6 @@ use crate::wait::{self, pods};
 pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
     let s = ground.s;
     let replaces = |w: &&Workload| !matches!(w.kind.as_str(), "Job" | "Pod");
-    let mut replaced = Vec::new();
     for workload in ground.workloads.iter().filter(replaces) {
         let own = pods_of(s, workload).await?;
         let Some(pod) = own.iter().find(|pod| pods::is_ready(pod)) else {
@@ -43,12 +42,9 @@ pub async fn delete_all(ground: &Ground<'_>) -> Result<(), Failure> {
         let deadline = s.deadline().at_most(time);
         // A pod that does not go is reported by the judge.
         let _ = wait::until(all, watcher::Config::default(), pods::pods_gone([uid]), deadline).await;
-        let left = workloads::settle_for_now(s, "pod-loss", workload, time).await;
-        replaced.extend(left.map(|left| (workload, left)));
+        workloads::settle(s, "pod-loss", workload, time).await;
         probes::answered(ground).await;
         s.mark(&format!("pod-replaced {of}"));
     }
-    let all = replaced.into_iter().map(|(workload, left)| workloads::settle(s, "pod-loss", workload, left));
-    futures::future::join_all(all).await;
     Ok(())
 }

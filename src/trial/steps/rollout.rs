@@ -22,11 +22,9 @@ const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// Restarts every Deployment, StatefulSet and DaemonSet. Other kinds have no rollout.
 pub async fn restart_all(ground: &Ground<'_>) -> Result<(), Failure> {
-    let mut all = Vec::new();
     for workload in rolled(ground) {
-        all.extend(one(ground, workload, None).await?);
+        one(ground, workload, None).await?;
     }
-    stay_up(ground, &all).await;
     Ok(())
 }
 
@@ -36,18 +34,15 @@ pub async fn restart_all(ground: &Ground<'_>) -> Result<(), Failure> {
 /// The workload is not on trial, or nothing in it runs what is to be replaced.
 pub async fn roll_out(ground: &Ground<'_>, part: &RolloutPart) -> Result<(), Failure> {
     if let Some(of) = &part.workload {
-        let rolled = one(ground, of.among(&ground.workloads)?, Some(part)).await?;
-        stay_up(ground, rolled.as_slice()).await;
-        return Ok(());
+        return one(ground, of.among(&ground.workloads)?, Some(part)).await;
     }
-    let (mut found, mut all) = (false, Vec::new());
+    let mut found = false;
     for workload in rolled(ground) {
         if !containers(ground, workload, part).await?.is_empty() {
             found = true;
-            all.extend(one(ground, workload, Some(part)).await?);
+            one(ground, workload, Some(part)).await?;
         }
     }
-    stay_up(ground, &all).await;
     match found {
         true => Ok(()),
         false => Err(format!("{}: no workload runs what is to be replaced", part.title()).into()),
@@ -80,29 +75,18 @@ async fn containers(
     Ok(renamed.containers(&object))
 }
 
-/// Waits until the containers of workloads that were rolled out have shown that they stay up.
-async fn stay_up(ground: &Ground<'_>, rolled: &[(Workload, Duration)]) {
-    let all = rolled.iter().map(|(workload, time)| workloads::settle(ground.s, "rollout", workload, *time));
-    futures::future::join_all(all).await;
-}
-
-/// Rolls one workload out. Returns it with what is left of its budget, if it is complete.
-async fn one(
-    ground: &Ground<'_>,
-    workload: &Workload,
-    part: Option<&RolloutPart>,
-) -> Result<Option<(Workload, Duration)>, Failure> {
+async fn one(ground: &Ground<'_>, workload: &Workload, part: Option<&RolloutPart>) -> Result<(), Failure> {
     let s = ground.s;
     if is_on_delete(ground, workload) {
         s.note(format!(
             "{} is not restarted: its strategy OnDelete replaces no pod by itself",
             workload.title()
         ));
-        return Ok(None);
+        return Ok(());
     }
     if let Some(maker) = &workload.made_by {
         s.note(format!("{} is not restarted: {maker} owns its template", workload.title()));
-        return Ok(None);
+        return Ok(());
     }
     let mut template = json!({ "metadata": { "annotations": { RESTARTED: Timestamp::now() } } });
     let mut images = BTreeMap::new();
@@ -131,10 +115,10 @@ async fn one(
     api(ground, workload).patch(&workload.name, &PatchParams::default(), &patch).await?;
     let pods = pods_of(s, workload).await?;
     let time = time_for(&pods) + ground.delay(workload) + available_after(ground, workload) * count(&pods);
-    let left = workloads::settle_for_now(s, "rollout", workload, time).await;
+    workloads::settle(s, "rollout", workload, time).await;
     probes::answered(ground).await;
     s.mark(&format!("rolled-out {place}"));
-    Ok(left.map(|left| (workload.clone(), left)))
+    Ok(())
 }
 
 /// How long a rollout waits after each pod that became ready.
