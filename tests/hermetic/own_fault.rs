@@ -54,6 +54,34 @@ impl Fault for Freeze {
     }
 }
 
+/// Another way to stop a node.
+#[derive(Debug)]
+struct StopByHand;
+
+impl Fault for StopByHand {
+    fn name(&self) -> &'static str {
+        "stop-node"
+    }
+    fn about(&self) -> &'static str {
+        "stops the node by hand"
+    }
+    fn proof(&self) -> &'static str {
+        "none"
+    }
+    fn cleared(&self) -> &'static str {
+        "never"
+    }
+    fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(Self))
+    }
+    fn inject<'a>(&'a self, _: &'a Checked, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+    fn clear<'a>(&'a self, _: &'a Node, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+}
+
 fn known() -> Faults {
     Faults::built_in().and(&[&Freeze]).expect("its name is free")
 }
@@ -139,6 +167,15 @@ fn an_own_fault_is_a_step_of_a_trial_file() -> anyhow::Result<()> {
     assert_eq!((part.built()?.name(), part.target().as_str()), ("freeze", "the node of deployment/db"));
     let error = read(&Faults::built_in()).unwrap_err().to_string();
     assert!(error.starts_with("t.yaml:4: no fault is called \"freeze\"; known faults: stop, "), "{error}");
+    // A fault of its own whose name is another word for a built-in one.
+    let own = Faults::built_in().and(&[&StopByHand])?;
+    let text = "trial: shop\nmanifests: [a.yaml]\nsteps: [fault: {stop-node: {node: worker}}]\n";
+    let stopped = file::read(Path::new("t.yaml"), text, &own)?;
+    assert!(
+        matches!(&stopped.steps[0], Step::Fault(part) if part.fault == "stop-node"),
+        "{:?}",
+        stopped.steps
+    );
     let schema = file::schema(&known());
     let described = schema.pointer("/$defs/FaultPart/properties/freeze/description");
     assert_eq!(described, Some(&json!("freezes the node")));

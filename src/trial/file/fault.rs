@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::{WorkloadRef, WorkloadRefError};
 use crate::cluster::Topology;
 use crate::config;
+use crate::event::Effect;
 use crate::fault::{Fault, FaultError, Faults, Given, TargetKind};
 
 /// A fault, what it hits, and for how long: `{stop: {of: deployment/db}, for: 60s}`.
@@ -137,11 +138,11 @@ impl FaultPart {
     /// # Errors
     /// [`FaultError::Unknown`].
     pub(super) fn look_up(&mut self, faults: &Faults) -> Result<(), FaultError> {
-        let short = self.fault.strip_suffix("-node").and_then(|short| faults.named(short).ok());
-        let fault = match short {
-            Some(fault) if fault.target_kind() == TargetKind::Node => fault,
-            _ => faults.named(&self.fault)?,
-        };
+        let of_node = |fault: &&'static dyn Fault| fault.target_kind() == TargetKind::Node;
+        let fault = faults.named(&self.fault).or_else(|unknown| {
+            let short = self.fault.strip_suffix("-node").and_then(|short| faults.named(short).ok());
+            short.filter(of_node).ok_or(unknown)
+        })?;
         (self.fault, self.known) = (fault.name().to_owned(), Some(fault));
         Ok(())
     }
@@ -158,6 +159,11 @@ impl FaultPart {
         fault.with(&Given::read(fault, &words)?)
     }
 
+    /// What the fault does; none before it was looked up.
+    pub fn effect(&self) -> Option<Effect> {
+        self.known.map(|fault| fault.effect())
+    }
+
     /// Whether the fault acts on a pod.
     pub fn is_on_pod(&self) -> bool {
         self.known.is_some_and(|fault| fault.target_kind() == TargetKind::Pod)
@@ -165,7 +171,7 @@ impl FaultPart {
 
     /// Whether Kubernetes loses the node, or its pods' runtime.
     pub fn takes_node(&self) -> bool {
-        self.known.is_some_and(|fault| fault.effect().is_loss())
+        self.effect().is_some_and(Effect::is_loss)
     }
 
     /// How long the fault lasts. `loss` is the time in which the pods of a lost node are replaced.
@@ -320,8 +326,9 @@ pub(super) fn describe(schema: &mut schemars::Schema, faults: &Faults) {
     for fault in faults.iter() {
         let of = serde_json::json!({ "$ref": "#/$defs/TargetPart", "description": fault.about() });
         properties.insert(fault.name().to_owned(), of.clone());
-        if ["stop", "kill", "pause", "cut"].contains(&fault.name()) {
-            properties.insert(format!("{}-node", fault.name()), of);
+        let alias = format!("{}-node", fault.name());
+        if ["stop", "kill", "pause", "cut"].contains(&fault.name()) && faults.named(&alias).is_err() {
+            properties.insert(alias, of);
         }
     }
 }

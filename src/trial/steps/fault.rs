@@ -16,6 +16,7 @@ use super::super::probes;
 use super::node_loss::{budget, none_ending};
 use crate::chain::chain;
 use crate::deadline::Deadline;
+use crate::event::Effect;
 use crate::fault::Target;
 use crate::judge::trial::facts::{FAULTS, FaultStep, Workload};
 use crate::node::{Node, Role};
@@ -94,8 +95,8 @@ async fn known_again(
     if let Some(pod) = &aim.pod {
         let uid = pod.uid().unwrap_or_default();
         let all = Api::<Pod>::namespaced(s.client.stream.clone(), &pod.namespace().unwrap_or_default());
-        match part.fault.as_str() {
-            "kill-container" => {
+        match part.effect() {
+            Some(Effect::Container) => {
                 let check = settled("the pod is ready again", vec![uid], pods::is_ready);
                 wait::until(all, watcher::Config::default(), check, deadline).await?;
             }
@@ -103,7 +104,8 @@ async fn known_again(
         }
         return Ok(());
     }
-    let restarts = matches!(part.fault.as_str(), "stop" | "kill" | "out-of-service");
+    // A node that was paused goes on with its old containers.
+    let restarts = part.effect() == Some(Effect::Down) && part.fault != "pause";
     let one = watcher::Config::default().fields(&format!("metadata.name={}", aim.node.name));
     let ready = nodes::node_ready(&aim.node.name, Some(since).filter(|_| restarts));
     wait::until(Api::all(s.client.stream.clone()), one, ready, deadline).await?;
