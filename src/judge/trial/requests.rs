@@ -533,10 +533,15 @@ impl<'r> Service<'r, '_> {
     fn check_outage(&self, finding: &mut Finding, expected: &Expected, after: f64) {
         let excepted = |sample: &Sample<'r>| {
             let failed = sample.outcome != Outcome::Acknowledged;
-            // One that decides nothing by itself decides nothing together with others.
-            let is_open =
-                || self.may_wait(sample) || self.may_be_early(sample) || self.may_need_others(sample);
-            let is_known = || self.had_no_pod(sample) || self.is_dependent(sample) || is_open();
+            // One that decides nothing by itself decides nothing together with others. One that met a pod that was ending does.
+            let is_ending = || since_ending(&self.endings, sample) <= LAG || self.lost_its_pod(sample);
+            let is_open = || !is_ending() && (self.may_wait(sample) || self.may_be_early(sample));
+            let is_known = || {
+                self.had_no_pod(sample)
+                    || self.is_dependent(sample)
+                    || self.may_need_others(sample)
+                    || is_open()
+            };
             sample.span().0 <= after || failed && is_known()
         };
         let windows = outages_but_for(&self.samples, excepted).windows;

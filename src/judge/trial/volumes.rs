@@ -96,12 +96,11 @@ pub fn outlasts(workload: &Workload, pod: &Object<'_>) -> bool {
     let tolerates = |toleration: &Value| {
         let is =
             |field: &str, own: &str| toleration[field].as_str().is_none_or(|of| of.is_empty() || of == own);
-        is("key", "node.kubernetes.io/unreachable")
-            && is("effect", "NoExecute")
-            && is("value", "")
-            && toleration["tolerationSeconds"].is_null()
+        is("key", "node.kubernetes.io/unreachable") && is("effect", "NoExecute") && is("value", "")
     };
-    workload.kind == "DaemonSet" || pod.entries("/spec/tolerations").iter().any(tolerates)
+    // The first toleration that fits a taint decides (`GetMatchingTolerations` of pkg/apis/core/v1/helper).
+    let first = pod.entries("/spec/tolerations").iter().find(|toleration| tolerates(toleration));
+    workload.kind == "DaemonSet" || first.is_some_and(|toleration| toleration["tolerationSeconds"].is_null())
 }
 
 /// Returns the name of the claim that Kubernetes makes for a generic ephemeral volume of a pod; none for other volumes.
