@@ -17,7 +17,8 @@ struct Away<'r> {
     to: f64,
 }
 
-/// Returns the names of meant pods that had been ready, and that were not ready in a time because their node was away, as declared.
+/// Returns the names of meant pods that stopped being ready in a time, and are not ready at its end, because their node was away, as
+/// declared.
 /// The declaration alone explains nothing: the node must have been not ready, or started again.
 pub fn pods(
     scope: &Scope<'_, '_>,
@@ -29,14 +30,19 @@ pub fn pods(
     let mut found: BTreeSet<String> = BTreeSet::new();
     for (at, change, pod) in scope.changes("Pod").into_iter().filter(|(.., pod)| is_meant(pod)) {
         let node = pod.text("/spec/nodeName").unwrap_or_default();
+        let name = || format!("{}/{}", pod.namespace(), pod.name());
+        if at > to {
+            break;
+        }
         if pod.is_ready() {
             were_ready.insert(pod.uid());
+            found.remove(&name());
             continue;
         }
         let is_there = change != Change::Deleted && !pod.is_terminating();
         let is_unready = is_there && (from..=to).contains(&at) && were_ready.contains(pod.uid());
         if is_unready && absences.has(node, at) {
-            found.insert(format!("{}/{}", pod.namespace(), pod.name()));
+            found.insert(name());
         }
     }
     found.into_iter().collect()

@@ -1,8 +1,8 @@
 //! `budgets`: as many pods of each PodDisruptionBudget stay healthy as it wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::reasons::{Disturbance, OWNERS, What, disturbances};
+use super::reasons::{Disturbance, NODE, OWNERS, What, disturbances};
 use super::selector::selects;
 use super::{away, scope, watched};
 use crate::event::Change;
@@ -61,9 +61,14 @@ struct Dip {
     falls: Vec<Fall>,
 }
 
+/// The pods of a budget that went, and since when one explains a fall.
+type Causes<'c, 'r> = (&'c [&'c Disturbance<'r>], f64);
+
 /// A fall of the number of healthy pods.
 struct Fall {
     at: f64,
+    /// The number before it.
+    was: i64,
     /// The number after it.
     healthy: i64,
 }
@@ -118,7 +123,7 @@ impl Budget<'_, '_> {
             if state.number("/status/observedGeneration") < state.number("/metadata/generation") {
                 continue;
             }
-            let fall = last.is_some_and(|was| healthy < was).then_some(Fall { at: *at, healthy });
+            let fall = last.filter(|was| healthy < *was).map(|was| Fall { at: *at, was, healthy });
             match (healthy < desired, dips.last_mut().filter(|_| open)) {
                 (true, Some(dip)) => {
                     (dip.healthy, dip.to) = (dip.healthy.min(healthy), self.scope.to);
@@ -160,7 +165,11 @@ impl Budget<'_, '_> {
             finding.check(Holds::of_any(false, span), format!("{what}; {} was evicted", found.name));
             return;
         }
-        let whys: Vec<Why> = falls.iter().map(|fall| self.why(dip, fall, (&causes, since))).collect();
+        let mut used: BTreeSet<String> = BTreeSet::new();
+        let before = self.falls().into_iter().filter(|fall| since <= fall.at && fall.at < *from);
+        before.for_each(|fall| _ = self.why(dip, &fall, (&causes, since), &mut used));
+        let whys: Vec<Why> =
+            falls.iter().map(|fall| self.why(dip, fall, (&causes, since), &mut used)).collect();
         let is_unknown = |(_, why): &(&Fall, &Why)| matches!(why, Why::Unknown);
         let unsure = whys.iter().find_map(|why| if let Why::Unsure(text) = why { Some(text) } else { None });
         if let Some((fall, _)) = falls.iter().zip(&whys).find(is_unknown) {
@@ -181,24 +190,66 @@ impl Budget<'_, '_> {
         }
     }
 
-    /// Returns why the number of healthy pods fell. Each fall has a reason of its own: a rollout often ends what a crash began.
-    fn why(&self, dip: &Dip, fall: &Fall, (causes, since): (&[&Disturbance<'_>], f64)) -> Why {
+    /// Every fall of the number of healthy pods in the judged time.
+    fn falls(&self) -> Vec<Fall> {
+        let number = |state: &Object<'_>| state.number("/status/currentHealthy");
+        let states: Vec<&(f64, Object<'_>)> = self.judged().collect();
+        let falls = states.windows(2).filter(|pair| number(&pair[1].1) < number(&pair[0].1));
+        falls
+            .map(|pair| Fall { at: pair[1].0, was: number(&pair[0].1), healthy: number(&pair[1].1) })
+            .collect()
+    }
+
+    /// Returns why the number of healthy pods fell. Each pod that went or is away explains one fall by one: a rollout often ends what a
+    /// crash began. `used` has those that explained an earlier fall.
+    fn why(
+        &self,
+        dip: &Dip,
+        fall: &Fall,
+        (causes, since): Causes<'_, '_>,
+        used: &mut BTreeSet<String>,
+    ) -> Why {
         let is_near = |found: &&&Disturbance<'_>| {
             (fall.at - CAUSE..=fall.at + LATE).contains(&found.at) && found.why.is_some()
         };
-        let mut near = causes.iter().filter(is_near);
-        let is_cause = |found: &&&Disturbance<'_>| found.at >= since && found.how != Some(EVICTED);
-        if let Some(found) = near.clone().find(is_cause) {
-            return Why::Unlimited { pods: found.name.clone(), why: found.why.clone().unwrap_or_default() };
+        let is_cause = |found: &&&Disturbance<'_>| {
+            // An eviction explains a fall before the budget was broken.
+            let is_limited = found.how == Some(EVICTED) && fall.at >= dip.from;
+            found.at >= since && !is_limited && !used.contains(found.pod.uid())
+        };
+        let lost = usize::try_from(fall.was - fall.healthy).unwrap_or_default();
+        let mut went: Vec<&Disturbance<'_>> =
+            causes.iter().filter(is_near).filter(is_cause).copied().collect();
+        went.sort_by(|a, b| (a.at - fall.at).abs().total_cmp(&(b.at - fall.at).abs()));
+        went.truncate(lost);
+        let mut away = away::pods(self.scope, (dip.from - CAUSE, fall.at + LATE), |pod| self.has(pod));
+        away.retain(|name| !used.contains(name));
+        away.truncate(lost - went.len());
+        used.extend(went.iter().map(|found| found.pod.uid().to_owned()).chain(away.iter().cloned()));
+        if went.len() + away.len() >= lost {
+            return match went.first() {
+                Some(found) => {
+                    Why::Unlimited { pods: found.name.clone(), why: found.why.clone().unwrap_or_default() }
+                }
+                None => {
+                    Why::Unlimited { pods: names(&away), why: "their node was away, as declared".to_owned() }
+                }
+            };
         }
-        let away = away::pods(self.scope, (dip.from - CAUSE, fall.at + LATE), |pod| self.has(pod));
-        if !away.is_empty() && fall.healthy + away.len() as i64 >= dip.desired {
-            let why = "their node was away, as declared".to_owned();
-            return Why::Unlimited { pods: names(&away), why };
+        if let Some(found) = causes.iter().filter(is_near).find(|found| found.at < since) {
+            return Why::Unsure(format!("{} went before, but the budget had room since", found.name));
         }
-        let before = near.find(|found| found.at < since);
-        before.map_or(Why::Unknown, |found| {
-            Why::Unsure(format!("{} went before, but the budget had room since", found.name))
+        let is_removed = |found: &&Disturbance<'_>| {
+            let why = found.why.as_deref().unwrap_or_default();
+            found.what == What::Went
+                && why.starts_with(NODE)
+                && found.at >= fall.at - CAUSE
+                && self.has(&found.pod)
+        };
+        let removed = self.disturbed.iter().find(is_removed);
+        removed.map_or(Why::Unknown, |found| {
+            let why = found.why.as_deref().unwrap_or_default();
+            Why::Unsure(format!("{}: {why}, and it was not ready before", found.name))
         })
     }
 

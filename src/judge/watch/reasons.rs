@@ -7,7 +7,7 @@ use super::away::{APART, Absences};
 use crate::event::{Change, Event};
 use crate::judge::invariants::Scope;
 use crate::judge::object::Object;
-use crate::judge::upgrade::lives::{self, Life};
+use crate::judge::upgrade::lives::{self, Life, Restarts};
 
 /// Seconds by which a record may be late compared with one from another connection.
 const SLACK: f64 = 2.0;
@@ -23,6 +23,8 @@ fn rolled(life: &Life<'_>) -> f64 {
     life.last.number("/metadata/deletionGracePeriodSeconds").max(30) as f64 + HEIR
 }
 
+/// The begin of a reason that lies in a pod's node.
+pub const NODE: &str = "its node ";
 /// Why a pod is disturbed whose node may be away.
 const NODE_AWAY: &str = "its node was away, as declared";
 
@@ -98,7 +100,7 @@ pub fn disturbances<'r>(scope: &Scope<'_, 'r>) -> Option<Vec<Disturbance<'r>>> {
         }
         // Restarts that a container had when its pod was first seen are older.
         for restarts in life.restarts.iter().filter(|r| scope.has(r.at) && r.at > life.began) {
-            let why = seen.with_its_node(life, restarts.at).then(|| NODE_AWAY.to_owned());
+            let why = seen.with_its_node(life, restarts).then(|| NODE_AWAY.to_owned());
             let may_be = why.is_none() && scope.is_away(life.node, restarts.at);
             let open = may_be.then_some("its node may be away, as declared, and nothing shows that it was");
             let told = told(life, (restarts.at, What::Restarted), why, restarts.reason);
@@ -147,7 +149,10 @@ impl<'r> Seen<'_, 'r> {
 
     /// Whether a pod was restarted together with its node, while the node may be away: the node was away by its own records, or all
     /// its pods were restarted at the same time. A container of a node container has the boot id of its host.
-    fn with_its_node(&self, life: &Life<'r>, at: f64) -> bool {
+    fn with_its_node(&self, life: &Life<'r>, restarts: &Restarts<'r>) -> bool {
+        let at = restarts.at;
+        // The runtime has lost a container that ended with its node. With init containers, its successor may come late.
+        let is_lost = restarts.reason == Some("Unknown");
         let is_near = |second: f64| (second - at).abs() <= APART;
         let is_there = |other: &&Life<'r>| {
             other.node == life.node
@@ -158,7 +163,7 @@ impl<'r> Seen<'_, 'r> {
             self.lives.iter().filter(is_there).filter(|other| other.uid != life.uid).collect();
         let all = !others.is_empty()
             && others.iter().all(|other| other.restarts.iter().any(|restart| is_near(restart.at)));
-        self.scope.is_away(life.node, at) && (all || self.absences.has(life.node, at))
+        self.scope.is_away(life.node, at) && (is_lost || all || self.absences.has(life.node, at))
     }
 
     fn went(&self, life: &Life<'r>, at: f64) -> Option<String> {
@@ -193,11 +198,27 @@ impl<'r> Seen<'_, 'r> {
         let Some(states) = self.owners.get(top) else {
             return Some("what owns it was not recorded");
         };
+        if self.is_changed_again(life, &above, at) {
+            return Some("its workload was changed again before its successor came");
+        }
         // A rollout that is over has shown its pods.
         let last = states.iter().rev().find(|state| state.at <= self.scope.to)?;
         let is_late = at + rolled(life) > self.scope.to && !is_of_its_node(life);
         (is_late && is_rolling(&last.object))
             .then_some("a rollout was not over, and the watch ended before another pod could come")
+    }
+
+    /// Whether somebody changed a StatefulSet or DaemonSet from the end of a pod until its successor came: after a rollback, that one may
+    /// have the template of the pod that a rollout deleted.
+    fn is_changed_again(&self, life: &Life<'r>, above: &[&str], at: f64) -> bool {
+        let is_meant = matches!(life.owner, "StatefulSet" | "DaemonSet") && !is_of_its_node(life);
+        let Some(successor) = self.successor(life, above, at).filter(|_| is_meant) else { return false };
+        let Some(states) = above.first().and_then(|set| self.owners.get(set)) else { return false };
+        let generation = |state: &State<'_>| state.object.number("/metadata/generation");
+        states.windows(2).any(|pair| {
+            let is_meanwhile = (at - SLACK..=successor.began + SLACK).contains(&pair[1].at);
+            is_meanwhile && generation(&pair[0]) != generation(&pair[1])
+        })
     }
 
     fn node_removed(&self, life: &Life<'r>, at: f64) -> Option<String> {
@@ -206,7 +227,7 @@ impl<'r> Seen<'_, 'r> {
             let gone = *change == Change::Deleted || node.is_terminating();
             gone && node.name() == life.node && self.scope.from <= *seen && *seen <= at + rolled(life)
         };
-        nodes.clone().any(|change| is_gone(&change)).then(|| format!("its node {} was removed", life.node))
+        nodes.clone().any(|change| is_gone(&change)).then(|| format!("{NODE}{} was removed", life.node))
     }
 
     fn owner_gone(&self, uid: &str, at: f64) -> Option<String> {
