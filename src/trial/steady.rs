@@ -55,9 +55,7 @@ async fn look(s: &Scenario, workload: &Workload, deadline: Deadline) -> Result<O
         let now = s.cluster.engine.now().await?;
         let found = pods_of(s, workload).await?.iter().flat_map(|pod| unsteady(pod, now)).collect::<Vec<_>>();
         // One that does not run decides, or else the one that must run for longest.
-        Ok::<_, Failure>(
-            found.into_iter().max_by_key(|found| found.lacks.map_or(Duration::MAX, |lacks| lacks)),
-        )
+        Ok::<_, Failure>(found.into_iter().max_by_key(|found| found.lacks.unwrap_or(Duration::MAX)))
     };
     let asked = retry::until(until, retry::every(LOOK), || async {
         match until.bound(ask()).await {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
+use seatrial::event::Effect;
 use seatrial::exec::Exec;
 use seatrial::fault::{
-    Checked, Fault, FaultError, Faults, Given, HealOutcome, IntentLog, PauseNode, heal_abandoned,
+    Checked, FAULTS, Fault, FaultError, Faults, Given, HealOutcome, IntentLog, PauseNode, heal_abandoned,
 };
 use seatrial::hint::Hint;
 use seatrial::node::{Node, Power, Role};
@@ -180,6 +181,14 @@ fn an_own_fault_is_a_step_of_a_trial_file() -> anyhow::Result<()> {
     let described = schema.pointer("/$defs/FaultPart/properties/freeze/description");
     assert_eq!(described, Some(&json!("freezes the node")));
     Ok(())
+}
+
+/// Records without an effect are judged by the names of built-in faults.
+#[test]
+fn the_effect_of_a_built_in_fault_is_known_by_its_name() {
+    for fault in FAULTS {
+        assert_eq!(Effect::of(fault.name()), Some(fault.effect()), "{}", fault.name());
+    }
 }
 
 /// An open fault is healed by its name: with two of one name, the wrong one could do it.
